@@ -1,0 +1,1 @@
+//! L3: checking what a caller sent.

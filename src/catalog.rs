@@ -1,0 +1,1 @@
+//! L2: the template repository as immutable bundles.

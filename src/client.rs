@@ -1,0 +1,1 @@
+//! L4: the gRPC client of the command line.

@@ -1,0 +1,1 @@
+//! L1: the only names of metrics and log lines.

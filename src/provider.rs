@@ -1,0 +1,86 @@
+//! L2, the provider seam: handing one message to somebody who delivers it.
+//!
+//! A provider makes one try and says truthfully what came of it. It never retries, never waits longer than its own
+//! deadline, and never guesses: what it does not know is [`Handover::Unknown`]. Who retries, and when, is decided by the
+//! worker's settle stage. A provider is safe to call from many tasks at once; dropping a call leaves no connection in use.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::domain::channel::Channel;
+use crate::domain::content::Outgoing;
+
+pub mod discord;
+pub mod outbox;
+pub mod smtp;
+pub mod twilio;
+
+/// What came of one try.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Handover {
+    /// The provider has taken it.
+    Accepted {
+        /// What the provider calls it; empty when it does not say.
+        provider_message_id: String,
+        /// Its words.
+        reply: String,
+    },
+    /// Not taken, for a passing reason (connect refused, 4xx, 5xx of HTTP).
+    Retry {
+        /// How long to wait at least, when the provider says; already clamped to 1 s to 1 h.
+        after: Option<Duration>,
+        /// The provider asked to slow down.
+        throttled: bool,
+        /// Its words.
+        reply: String,
+    },
+    /// Not taken, for good.
+    Rejected {
+        /// The address itself is dead: no such mailbox, direct messages closed.
+        address_dead: bool,
+        /// Its words.
+        reply: String,
+    },
+    /// It may have been taken: the answer was lost, late or unreadable.
+    Unknown {
+        /// What was seen.
+        reply: String,
+    },
+}
+
+/// A service that delivers on one channel.
+#[async_trait]
+pub trait Provider: Send + Sync {
+    /// Its configured name, as in logs and metrics.
+    fn name(&self) -> &str;
+
+    /// The channel it serves.
+    fn channel(&self) -> Channel;
+
+    /// Whether receipts will tell of delivery.
+    fn reports_delivery(&self) -> bool;
+
+    /// The bytes that would be sent, or as near as the channel allows: what the attempt's content hash is made of.
+    fn fingerprint(&self, outgoing: &Outgoing) -> Vec<u8>;
+
+    /// One try.
+    async fn send(&self, outgoing: &Outgoing) -> Handover;
+
+    /// Whether it could be reached now; for `doctor`. The error is a sentence.
+    async fn check(&self) -> Result<String, String>;
+}
+
+/// A provider's words made fit to be stored and shown: one line, no control characters, at most 500 characters.
+pub fn clean_reply(reply: &str) -> String {
+    let line: String = reply
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
+    line.split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
+        .chars()
+        .take(500)
+        .collect()
+}

@@ -1,0 +1,1 @@
+//! L4: from the store to the queue.

@@ -1,0 +1,1 @@
+//! L4: what has come due.

@@ -1,0 +1,1 @@
+//! L6: logs and metrics out.

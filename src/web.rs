@@ -1,0 +1,1 @@
+//! L5: the HTTP door: health, metrics, console.

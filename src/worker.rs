@@ -1,0 +1,1 @@
+//! L4: from the queue to the provider.
