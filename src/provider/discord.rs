@@ -182,7 +182,12 @@ impl Discord {
             Err(Problem { code, handover }) => {
                 if remembered && code == Some(code::UNKNOWN_CHANNEL) {
                     self.forget(user);
-                    return retry(outgoing, None, false, "the channel is gone; it is opened anew");
+                    return retry(
+                        outgoing,
+                        None,
+                        false,
+                        "the channel is gone; it is opened anew",
+                    );
                 }
                 handover
             }
@@ -269,12 +274,10 @@ impl Discord {
     }
 
     fn carried(&self, request: &Request, token: Option<&Secret>) -> reqwest::RequestBuilder {
+        // None of our requests uses another method.
         let method = match request.method() {
-            Method::Get => reqwest::Method::GET,
             Method::Post => reqwest::Method::POST,
-            Method::Put => reqwest::Method::PUT,
-            Method::Patch => reqwest::Method::PATCH,
-            Method::Delete => reqwest::Method::DELETE,
+            _ => reqwest::Method::GET,
         };
         let url = format!("{}/{}", self.base_url, request.path());
         let mut carried = self.client.request(method, url);

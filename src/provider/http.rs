@@ -216,7 +216,10 @@ mod tests {
 
     #[test]
     fn odd_base_urls_are_refused() {
-        assert_eq!(base_url("https://api.example/").unwrap(), "https://api.example");
+        assert_eq!(
+            base_url("https://api.example/").unwrap(),
+            "https://api.example"
+        );
         for odd in ["ftp://x", "x", "https://x/?a=b", "https://u:p@x/", ""] {
             assert!(base_url(odd).is_err(), "{odd}");
         }

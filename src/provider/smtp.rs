@@ -30,8 +30,8 @@ mod mime;
 mod reply;
 mod session;
 
-pub use mime::source;
 use mime::Mail;
+pub use mime::source;
 use reply::Reply;
 use session::{BodyEnd, Session};
 

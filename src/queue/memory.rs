@@ -264,10 +264,7 @@ mod tests {
     async fn a_full_queue_refuses_what_is_new_and_folds_what_it_has() {
         let queue = MemoryQueue::new(2);
         let jobs = jobs(3);
-        assert_eq!(
-            queue.publish(&jobs).await,
-            [Ok(()), Ok(()), Err(NotQueued)]
-        );
+        assert_eq!(queue.publish(&jobs).await, [Ok(()), Ok(()), Err(NotQueued)]);
         assert_eq!(queue.publish(&jobs[..2]).await, [Ok(()), Ok(())]);
         assert_eq!(queue.outstanding(Channel::Email, Lane::Bulk), 2);
         let mut consumer = queue.subscribe(Channel::Email, Lane::Bulk).await;

@@ -114,7 +114,10 @@ impl Socket {
 }
 
 fn gone() -> io::Error {
-    io::Error::new(io::ErrorKind::NotConnected, "the connection is in use elsewhere")
+    io::Error::new(
+        io::ErrorKind::NotConnected,
+        "the connection is in use elsewhere",
+    )
 }
 
 impl AsyncTokioStream for Line {

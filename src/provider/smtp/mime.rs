@@ -130,11 +130,11 @@ fn quoted_printable(text: &str) -> Body {
 }
 
 fn attachment(attachment: &Attachment) -> SinglePart {
-    let encoded = Body::new_with_encoding(
-        attachment.content.clone(),
-        ContentTransferEncoding::Base64,
-    )
-    .unwrap_or_else(|bytes| Body::dangerous_pre_encoded(bytes, ContentTransferEncoding::Base64));
+    let encoded =
+        Body::new_with_encoding(attachment.content.clone(), ContentTransferEncoding::Base64)
+            .unwrap_or_else(|bytes| {
+                Body::dangerous_pre_encoded(bytes, ContentTransferEncoding::Base64)
+            });
     SinglePart::builder()
         .header(media_type(&attachment.media_type))
         .header(ContentDisposition::attachment(&bare_filename(
@@ -332,5 +332,4 @@ plain_header!(
 );
 
 #[cfg(test)]
-#[path = "mime_tests.rs"]
 mod tests;

@@ -101,7 +101,11 @@ fn split(line: &[u8]) -> Option<(u16, bool, &[u8])> {
         return None;
     }
     let code = match digits {
-        [first @ b'2'..=b'5', second @ b'0'..=b'5', third @ b'0'..=b'9'] => {
+        [
+            first @ b'2'..=b'5',
+            second @ b'0'..=b'5',
+            third @ b'0'..=b'9',
+        ] => {
             u16::from(first - b'0') * 100 + u16::from(second - b'0') * 10 + u16::from(third - b'0')
         }
         _ => return None,
@@ -130,7 +134,10 @@ mod tests {
         assert_eq!(read(b"250 2.0.0 ok\r\n"), one(250, "2.0.0 ok"));
         assert_eq!(read(b"250\r\n"), one(250, ""));
         assert_eq!(read(b"550-a\r\n550-b\r\n550 c\r\n"), one(550, "a b c"));
-        assert_eq!(read(b"250 gr\xfc\xdfe\r\n"), one(250, "gr\u{fffd}\u{fffd}e"));
+        assert_eq!(
+            read(b"250 gr\xfc\xdfe\r\n"),
+            one(250, "gr\u{fffd}\u{fffd}e")
+        );
     }
 
     #[test]

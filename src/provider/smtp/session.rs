@@ -150,7 +150,9 @@ impl Session {
         let sent = tokio::time::timeout(deadline, self.smtp.message(bytes)).await;
         if !self.line.dot_begun() {
             return BodyEnd::Unsent(match sent {
-                Ok(Err(error)) => format!("the connection broke in the middle of the mail: {error}"),
+                Ok(Err(error)) => {
+                    format!("the connection broke in the middle of the mail: {error}")
+                }
                 _ => format!("the mail did not go through within {deadline:?}"),
             });
         }
@@ -163,11 +165,15 @@ impl Session {
             (Heard::Surplus(reply, _), _) => {
                 BodyEnd::Unclear(format!("more than one answer to the mail, first {reply}"))
             }
-            (Heard::Unreadable, _) => BodyEnd::Unclear("the answer to the mail is not SMTP".to_owned()),
+            (Heard::Unreadable, _) => {
+                BodyEnd::Unclear("the answer to the mail is not SMTP".to_owned())
+            }
             (Heard::Partial, Ok(Err(error))) => {
                 BodyEnd::Unclear(format!("no answer to the mail: {error}"))
             }
-            (Heard::Partial, Ok(Ok(_))) => BodyEnd::Unclear("half an answer to the mail".to_owned()),
+            (Heard::Partial, Ok(Ok(_))) => {
+                BodyEnd::Unclear("half an answer to the mail".to_owned())
+            }
             (Heard::Partial, Err(_)) => {
                 BodyEnd::Unclear(format!("no answer to the mail within {deadline:?}"))
             }
@@ -198,7 +204,10 @@ async fn connect_tcp(settings: &SmtpSettings) -> Result<Line, String> {
     socket.set_nodelay(true).map_err(failed)?;
     let peer = socket.peer_addr().map_err(failed)?;
     if settings.tls == TlsMode::None && !settings.username.is_empty() && !is_loopback(peer.ip()) {
-        return Err("no password is sent over a connection without TLS: set tls to starttls or tls".to_owned());
+        return Err(
+            "no password is sent over a connection without TLS: set tls to starttls or tls"
+                .to_owned(),
+        );
     }
     Ok(Line::new(Socket::Plain(socket), peer))
 }

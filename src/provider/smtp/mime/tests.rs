@@ -4,7 +4,10 @@ use super::*;
 fn names_become_bare() {
     assert_eq!(bare_filename("../../etc/passwd"), "passwd");
     assert_eq!(bare_filename("C:\\x\\invoice.pdf"), "invoice.pdf");
-    assert_eq!(bare_filename("in\r\nvoice\u{202e}fdp.exe"), "in voicefdp.exe");
+    assert_eq!(
+        bare_filename("in\r\nvoice\u{202e}fdp.exe"),
+        "in voicefdp.exe"
+    );
     assert_eq!(bare_filename(".."), "attachment");
     assert_eq!(bare_filename("a\"; filename=\"b"), "a__ filename=_b");
 }
@@ -19,7 +22,10 @@ fn lines_become_one() {
 
 #[test]
 fn line_ends_become_crlf() {
-    assert_eq!(clean_text("a\nb\r\nc\rd\r\r\n\n\0e\tf"), "a\r\nb\r\nc\r\nd\r\n\r\n\r\ne\tf");
+    assert_eq!(
+        clean_text("a\nb\r\nc\rd\r\r\n\n\0e\tf"),
+        "a\r\nb\r\nc\r\nd\r\n\r\n\r\ne\tf"
+    );
 }
 
 #[test]
