@@ -1,5 +1,6 @@
 //! What the console reads of captured messages; the outbox provider has it, `app` brings the two together.
 
+use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::domain::channel::Channel;
@@ -47,14 +48,15 @@ pub struct Capture {
     pub source: String,
 }
 
-/// What the outbox providers hold. Answers from memory, at once.
+/// What the outbox providers hold.
+#[async_trait]
 pub trait Captured: Send + Sync {
     /// The newest `limit` captures, newest first, of one channel or of all.
-    fn list(&self, channel: Option<Channel>, limit: usize) -> Vec<CaptureSummary>;
+    async fn list(&self, channel: Option<Channel>, limit: usize) -> Vec<CaptureSummary>;
 
     /// One of them; `None` when it never was or is no longer held.
-    fn get(&self, message: MessageId) -> Option<Capture>;
+    async fn get(&self, message: MessageId) -> Option<Capture>;
 
     /// The bytes of an attachment, by its place in [`Capture::attachments`].
-    fn attachment(&self, message: MessageId, index: usize) -> Option<Vec<u8>>;
+    async fn attachment(&self, message: MessageId, index: usize) -> Option<Vec<u8>>;
 }

@@ -23,7 +23,7 @@ use crate::domain::id::MessageId;
 use crate::domain::sms;
 
 /// How many captures a list holds at most.
-const MAX_LISTED: usize = 500;
+const MAX_LISTED: usize = 200;
 /// How many header lines of a mail are told apart; the source shows the rest.
 const MAX_HEADERS: usize = 200;
 
@@ -89,7 +89,7 @@ pub(super) async fn list(
                 .map_err(|error| Problem::invalid(format!("channel: {error}")))?,
         ),
     };
-    let captures = shared.console.captures.list(channel, MAX_LISTED);
+    let captures = shared.console.captures.list(channel, MAX_LISTED).await;
     let items: Vec<Row> = captures.iter().map(Row::from).collect();
     Ok(Json(json!({"items": items, "limit": MAX_LISTED})))
 }
@@ -99,7 +99,7 @@ pub(super) async fn item(
     State(shared): State<Arc<Shared>>,
     Path(id): Path<String>,
 ) -> Result<impl IntoResponse, Problem> {
-    let capture = capture(&shared.console, &id)?;
+    let capture = capture(&shared.console, &id).await?;
     let notification = notification_of(&shared.console, capture.summary.message).await?;
     Ok(Json(Item {
         row: Row::from(&capture.summary),
@@ -119,7 +119,7 @@ pub(super) async fn html(
     State(shared): State<Arc<Shared>>,
     Path(id): Path<String>,
 ) -> Result<impl IntoResponse, Problem> {
-    let Content::Email { html, .. } = capture(&shared.console, &id)?.content else {
+    let Content::Email { html, .. } = capture(&shared.console, &id).await?.content else {
         return Err(Problem::not_found("Only a mail has an HTML part."));
     };
     let headers = [
@@ -134,7 +134,7 @@ pub(super) async fn source(
     State(shared): State<Arc<Shared>>,
     Path(id): Path<String>,
 ) -> Result<impl IntoResponse, Problem> {
-    let capture = capture(&shared.console, &id)?;
+    let capture = capture(&shared.console, &id).await?;
     Ok((
         [(header::CONTENT_TYPE, "text/plain; charset=utf-8")],
         capture.source,
@@ -146,7 +146,7 @@ pub(super) async fn attachment(
     State(shared): State<Arc<Shared>>,
     Path((id, index)): Path<(String, String)>,
 ) -> Result<impl IntoResponse, Problem> {
-    let capture = capture(&shared.console, &id)?;
+    let capture = capture(&shared.console, &id).await?;
     let gone = || Problem::not_found("The message has no such attachment.");
     let index: usize = index.parse().map_err(|_| gone())?;
     let summary = capture.attachments.get(index).ok_or_else(gone)?;
@@ -154,6 +154,7 @@ pub(super) async fn attachment(
         .console
         .captures
         .attachment(capture.summary.message, index)
+        .await
         .ok_or_else(gone)?;
     let headers = [
         (header::CONTENT_TYPE, media_type(&summary.media_type)),
@@ -166,12 +167,14 @@ pub(super) async fn attachment(
     Ok((headers, bytes))
 }
 
-fn capture(console: &Console, id: &str) -> Result<Capture, Problem> {
-    MessageId::parse(id)
-        .and_then(|id| console.captures.get(id))
-        .ok_or_else(|| {
-            Problem::not_found("The inbox holds no such message; it keeps the newest ones only.")
-        })
+async fn capture(console: &Console, id: &str) -> Result<Capture, Problem> {
+    let held = match MessageId::parse(id) {
+        Some(id) => console.captures.get(id).await,
+        None => None,
+    };
+    held.ok_or_else(|| {
+        Problem::not_found("The inbox holds no such message; it keeps the newest ones only.")
+    })
 }
 
 /// The notification behind a message, when the store still has it and it is ours.

@@ -121,8 +121,13 @@ pub(super) async fn one(
         .await?
         .ok_or_else(gone)?;
     let zone = zone(console, &record.notification).await?;
-    let captured = |message| console.captures.get(message).is_some();
-    Ok(Json(view::detail(&record, zone, captured)))
+    let mut captured = Vec::new();
+    for message in &record.messages {
+        if console.captures.get(message.id).await.is_some() {
+            captured.push(message.id);
+        }
+    }
+    Ok(Json(view::detail(&record, zone, &captured)))
 }
 
 /// The customer's zone, as far as it is known.

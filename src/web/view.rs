@@ -45,11 +45,11 @@ pub(super) fn subject(notification: &Notification) -> Map<String, Value> {
     }))
 }
 
-/// A notification with all that hangs on it.
+/// A notification with all that hangs on it; `captured` are those of its messages that the inbox holds.
 pub(super) fn detail(
     record: &Record,
     zone: Option<Zone>,
-    captured: impl Fn(MessageId) -> bool,
+    captured: &[MessageId],
 ) -> Value {
     let notification = &record.notification;
     let intent = &notification.intent;
@@ -73,7 +73,7 @@ pub(super) fn detail(
         "zone": zone.as_ref().map(|zone| &zone.name),
         "zone_source": zone.as_ref().map(|zone| zone.source),
         "decision": notification.decision.as_ref().map(decision),
-        "messages": record.messages.iter().map(|it| message(it, &record.attempts, captured(it.id))).collect::<Vec<_>>(),
+        "messages": record.messages.iter().map(|it| message(it, &record.attempts, captured.contains(&it.id))).collect::<Vec<_>>(),
     })));
     Value::Object(fields)
 }

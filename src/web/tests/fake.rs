@@ -257,8 +257,9 @@ impl Bundles for FakeStore {
 #[derive(Default)]
 pub(super) struct FakeInbox(pub(super) Mutex<Vec<(Capture, Vec<Vec<u8>>)>>);
 
+#[async_trait]
 impl Captured for FakeInbox {
-    fn list(&self, channel: Option<Channel>, limit: usize) -> Vec<CaptureSummary> {
+    async fn list(&self, channel: Option<Channel>, limit: usize) -> Vec<CaptureSummary> {
         let all = self.0.lock().unwrap();
         all.iter()
             .map(|(capture, _)| capture.summary.clone())
@@ -267,7 +268,7 @@ impl Captured for FakeInbox {
             .collect()
     }
 
-    fn get(&self, message: MessageId) -> Option<Capture> {
+    async fn get(&self, message: MessageId) -> Option<Capture> {
         let all = self.0.lock().unwrap();
         let mut captures = all.iter().map(|(capture, _)| capture);
         captures
@@ -275,7 +276,7 @@ impl Captured for FakeInbox {
             .cloned()
     }
 
-    fn attachment(&self, message: MessageId, index: usize) -> Option<Vec<u8>> {
+    async fn attachment(&self, message: MessageId, index: usize) -> Option<Vec<u8>> {
         let all = self.0.lock().unwrap();
         let (_, bytes) = all
             .iter()

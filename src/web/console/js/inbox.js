@@ -29,8 +29,8 @@ function row(item, selected) {
     'aria-current': item.id === selected ? 'true' : null,
   },
   icon(item.channel), h('span', { class: 'hidden' }, `${channelName(item.channel)}: `),
-  h('span', { class: 'subject' }, item.title || '(no subject)'), stamp(item.time),
-  h('span', { class: 'who' }, item.to), h('span', { class: 'from-template' }, item.template)));
+  h('span', { class: 'subject' }, item.title || '(no subject)'), stamp(item.time, 'minute'),
+  h('span', { class: 'second' }, h('span', { class: 'who' }, item.to), h('span', { class: 'from-template' }, item.template))));
 }
 
 function matches(item) {
@@ -50,6 +50,7 @@ function channelFilter(onChange) {
 export function enter(main, params, about) {
   let items = null;
   let failure = null;
+  let limit = Infinity;
   let id = params.id;
   let leaveMessage = null;
   let gone = false;
@@ -74,8 +75,8 @@ export function enter(main, params, about) {
     const focused = document.activeElement?.closest?.('.mail')?.dataset.id;
     fill(list, some.length ? some.map((item) => row(item, id)) : h('li', {}, empty(about())));
     if (focused) mark(focused)?.focus({ preventScroll: true });
-    const limit = items.length >= 500 ? ' The newest 500 are kept in view.' : '';
-    fill(tally, some.length ? `${some.length} message${some.length === 1 ? '' : 's'}.${limit}` : '');
+    const more = items.length >= limit ? ` The newest ${limit} are listed.` : '';
+    fill(tally, some.length ? `${some.length} message${some.length === 1 ? '' : 's'}.${more}` : '');
   }
 
   const mark = (wanted) => [...list.querySelectorAll('.mail')].find((link) => link.dataset.id === wanted);
@@ -84,7 +85,7 @@ export function enter(main, params, about) {
     try {
       const answer = await getJson('/api/inbox');
       const first = items === null;
-      items = answer.items;
+      ({ items, limit } = answer);
       failure = null;
       if (gone) return;
       draw();
@@ -112,7 +113,7 @@ export function enter(main, params, about) {
   }
 
   const stop = listen((news) => { if (news.kind !== 'state') soon(); });
-  const soon = calm(load, 700);
+  const soon = calm(load, 1000);
   draw();
   showReader();
   load();

@@ -49,7 +49,7 @@ function bubble(item) {
 }
 
 function chat(item) {
-  return h('div', { class: 'chat' },
+  return h('div', { class: 'chat-message' },
     h('span', { class: 'avatar', 'aria-hidden': 'true' }, 'T'),
     h('div', {},
       h('p', { class: 'chat-head' }, h('b', {}, 'tidings'), h('span', { class: 'bot' }, 'APP'),

@@ -31,12 +31,20 @@ function verdict(decision, zone) {
   return [titled(it.state), ': ', it.sentence];
 }
 
+const plain = (it) => (typeof it === 'object' && it !== null ? JSON.stringify(it) : String(it));
+
+/** A fact of a rule: a list has a line for each entry. */
+function fact(it) {
+  const line = (each) => (typeof each === 'object' && each !== null && !Array.isArray(each)
+    ? Object.entries(each).map(([name, value]) => `${name}: ${plain(value)}`).join(' · ') : plain(each));
+  return Array.isArray(it) ? it.map((each) => h('p', {}, line(each))) : line(it);
+}
+
 function evidence(step, opened) {
   const entries = Object.entries(step.evidence ?? {});
   if (!entries.length) return null;
-  const value = (it) => (typeof it === 'object' && it !== null ? h('pre', {}, JSON.stringify(it, null, 1)) : String(it));
   return h('details', { 'data-rule': step.rule, open: opened.has(step.rule) }, h('summary', {}, 'Evidence'),
-    h('dl', { class: 'facts' }, entries.map(([name, it]) => [h('dt', {}, name), h('dd', {}, value(it))])));
+    h('dl', { class: 'facts' }, entries.map(([name, it]) => [h('dt', {}, name), h('dd', {}, fact(it))])));
 }
 
 function trace(decision, zone, opened) {
@@ -78,10 +86,10 @@ function message(it, zone) {
 
 function about(it, zone) {
   const labels = Object.entries(it.labels ?? {}).map(([key, value]) => h('code', { class: 'label' }, `${key}=${value}`));
-  const told = it.zone_source === 'caller' ? `${zone} (as the caller told)` : zone;
+  const told = !zone ? 'not known; times are in UTC' : it.zone_source === 'caller' ? `${zone} (as the caller told)` : zone;
   return h('section', { class: 'card' }, h('h2', {}, 'What was asked'), facts(
     ['Customer', [customerName(it.customer), it.guest ? h('span', { class: 'muted' }, ' guest') : null]],
-    ['Zone', told ?? 'not known; times are in UTC'], ['Locale', it.locale],
+    ['Zone', told], ['Locale', it.locale],
     ['Category', `${it.category}, ${it.lane} lane`], ['Topic', it.topic],
     ['Caller', `${it.caller} of ${it.shop}`], ['Reference', it.reference], ['Labels', labels.length ? labels : null],
     ['Accepted', both(it.create_time, zone)], ['Changed', both(it.update_time, zone)],
@@ -96,7 +104,7 @@ function whole(it, opened) {
   return [
     h('header', { class: 'letter' },
       h('a', { class: 'back', href: '#/notifications' }, '← Notifications'),
-      h('h1', {}, it.template, h('span', { class: 'muted' }, ' → '), customerName(it.customer)),
+      h('h1', {}, it.template, h('span', { class: 'muted' }, ' → '), h('span', { title: it.customer }, customerName(it.customer))),
       h('p', { class: `outcome tone-${tone(it.state, it.reason)}` }, badge(it.state, it.reason), h('code', { class: 'reason' }, it.reason), ' ',
         h('span', {}, it.sentence), it.due_at && !it.settled && h('span', { class: 'until' }, ' Until ', both(it.due_at, zone), '.'))),
     h('div', { class: 'columns' },

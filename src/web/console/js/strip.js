@@ -40,7 +40,8 @@ function tick() {
   if (!latest) return;
   const speed = second ? (second.there - first.there) / Math.max(1, second.here - first.here) : 1;
   const now = latest.there + (performance.now() - latest.here) * Math.max(0, speed);
-  fill(clock, `${moment(new Date(now).toISOString())} UTC`);
+  const [, day, time] = /^(.*), (.*)$/.exec(moment(new Date(now).toISOString())) ?? [null, '', ''];
+  fill(clock, h('span', { class: 'day' }, day), `${time} UTC`);
 }
 
 export function start(stripElement, clockElement) {

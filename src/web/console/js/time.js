@@ -3,16 +3,16 @@
 import { h } from './dom.js';
 
 const formats = new Map();
+const TIME = { hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' };
+const DAY = { day: '2-digit', month: 'short' };
+const PARTS = { clock: TIME, minute: { ...TIME, second: undefined }, day: DAY, full: { weekday: 'short', ...DAY, ...TIME } };
 
 function format(zone, kind) {
   const key = `${kind} ${zone}`;
   if (!formats.has(key)) {
-    const parts = kind === 'clock' ? {} : { weekday: 'short', day: '2-digit', month: 'short' };
     let made = null;
     try {
-      made = new Intl.DateTimeFormat('en-GB', {
-        timeZone: zone, hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23', ...parts,
-      });
+      made = new Intl.DateTimeFormat('en-GB', { timeZone: zone, ...PARTS[kind] });
     } catch { /* a zone that this browser does not know */ }
     formats.set(key, made);
   }
@@ -31,9 +31,9 @@ export const clock = (iso) => words(iso, 'UTC', 'clock') ?? '';
 /** `Sun, 22 Nov, 20:30:05` in UTC. */
 export const moment = (iso) => words(iso, 'UTC', 'full') ?? '';
 
-/** The day and the time, for lists. */
-export function stamp(iso) {
-  return h('time', { datetime: iso, title: `${iso}` }, clock(iso));
+/** `22 Nov` small and the time in UTC, to the second or the minute, for lists. */
+export function stamp(iso, kind = 'clock') {
+  return h('time', { datetime: iso, title: iso }, h('span', { class: 'day' }, words(iso, 'UTC', 'day')), words(iso, 'UTC', kind));
 }
 
 /** An instant in the customer's zone with UTC beside it; UTC alone when no zone is known. */
