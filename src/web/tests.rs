@@ -355,6 +355,26 @@ async fn notifications_are_paged_newest_first() {
 }
 
 #[tokio::test]
+async fn a_filter_is_the_one_of_the_api() {
+    let desk = Desk::open(|store| {
+        let ids = Ids::new();
+        let held = samples::record(&ids, 0, "review.request", "c-42", Reason::BudgetExceeded);
+        let sent = samples::record(&ids, 1, "order.confirmation", "c-42", Reason::HandedOver);
+        *store.records.lock().unwrap() = vec![held, sent];
+    })
+    .await;
+    let path = "/api/notifications?filter=state%20%3D%20%22SCHEDULED%22%20OR%20template%20%3D%20%22none%22";
+    let items = desk.get(path).await.json()["items"].clone();
+    assert_eq!(items.as_array().unwrap().len(), 1);
+    assert_eq!(items[0]["template"], "review.request");
+    for wrong in ["state%20LIKE%20x", "%22", "(", "nothing%20%3D%201"] {
+        let answer = desk.get(&format!("/api/notifications?filter={wrong}")).await;
+        assert_eq!(answer.status, 400, "{wrong}");
+        assert_eq!(answer.json()["reason"], "FIELD_INVALID", "{wrong}");
+    }
+}
+
+#[tokio::test]
 async fn one_notification_shows_its_trace_and_no_address() {
     let desk = Desk::open(|_| {}).await;
     let record = samples::record(&desk.ids, 0, "review.request", "c-42", Reason::BudgetExceeded);

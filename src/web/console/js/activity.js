@@ -13,7 +13,7 @@ function matches(event, search) {
 }
 
 function row(event, fresh) {
-  return h('li', { class: fresh ? 'fresh' : null }, h('a', { class: 'event', href: `#/notifications/${encodeURIComponent(event.id)}` },
+  return h('li', { class: fresh ? 'fresh' : null, 'data-sequence': event.sequence }, h('a', { class: 'event', href: `#/notifications/${encodeURIComponent(event.id)}` },
     stamp(event.time), badge(event.state, event.reason),
     h('span', { class: 'what' }, event.template ?? `notification ${short(event.id)}`),
     h('span', { class: 'whom' }, customerName(event.customer)),
