@@ -18,8 +18,8 @@ mod reader;
 mod secret;
 
 pub use providers::{
-    DiscordMode, DiscordSettings, OutboxSettings, Provider, ProviderKind, SmtpSettings, SmtpTls, TwilioSender,
-    TwilioSettings,
+    DiscordMode, DiscordSettings, OutboxSettings, Provider, ProviderKind, SmtpSettings, SmtpTls,
+    TwilioSender, TwilioSettings,
 };
 pub use secret::Secret;
 
@@ -198,9 +198,14 @@ impl Config {
     ///
     /// # Errors
     /// Every fault that was found, not only the first. A file that is not TOML is the only fault told then.
-    pub fn load(file: Option<&Path>, env: impl Iterator<Item = (String, String)>) -> Result<Self, ConfigError> {
+    pub fn load(
+        file: Option<&Path>,
+        env: impl Iterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
         let mut entries = Entries::new();
-        let one = |fault: String| ConfigError { faults: vec![fault] };
+        let one = |fault: String| ConfigError {
+            faults: vec![fault],
+        };
         layers::lay_text(&mut entries, DEFAULT_TOML, &|_| Origin::Default).map_err(one)?;
         if let Some(file) = file {
             layers::lay_file(&mut entries, file).map_err(one)?;
@@ -225,7 +230,9 @@ impl Config {
 
     /// The provider of a channel.
     pub fn provider(&self, channel: Channel) -> Option<&Provider> {
-        self.providers.iter().find(|provider| provider.channel == channel)
+        self.providers
+            .iter()
+            .find(|provider| provider.channel == channel)
     }
 
     /// Asks every question before any answer is used, so that all faults are told at once.
@@ -265,13 +272,24 @@ impl Server {
         let console = reader.loopback("server.console_address");
         let pages = reader.loopback("server.pages_address");
         let reflection = reader.switch("server.reflection");
-        let drain = reader.duration("server.drain", &(Duration::from_secs(1)..=Duration::from_secs(600)));
+        let drain = reader.duration(
+            "server.drain",
+            &(Duration::from_secs(1)..=Duration::from_secs(600)),
+        );
         let (grpc, console, pages) = (grpc?, console?, pages?);
         if same_door(grpc, console) {
-            reader.fault(&console_origin, "server.console_address", "is the same as server.grpc_address; give each its own port");
+            reader.fault(
+                &console_origin,
+                "server.console_address",
+                "is the same as server.grpc_address; give each its own port",
+            );
         }
         if same_door(pages, grpc) || same_door(pages, console) {
-            reader.fault(&pages_origin, "server.pages_address", "is the same as another address; give each its own port");
+            reader.fault(
+                &pages_origin,
+                "server.pages_address",
+                "is the same as another address; give each its own port",
+            );
         }
         Some(Self {
             grpc_address: grpc,
@@ -322,8 +340,13 @@ impl Catalog {
 
 impl Concurrency {
     fn read(reader: &mut Reader, section: &str) -> Option<Self> {
-        let mut lane = |lane: Lane| reader.count(&format!("{section}.concurrency_{lane}"), &(1..=256));
-        let (critical, transactional, bulk) = (lane(Lane::Critical), lane(Lane::Transactional), lane(Lane::Bulk));
+        let mut lane =
+            |lane: Lane| reader.count(&format!("{section}.concurrency_{lane}"), &(1..=256));
+        let (critical, transactional, bulk) = (
+            lane(Lane::Critical),
+            lane(Lane::Transactional),
+            lane(Lane::Bulk),
+        );
         Some(Self {
             critical: critical? as usize,
             transactional: transactional? as usize,
@@ -345,7 +368,10 @@ impl Telemetry {
     fn read(reader: &mut Reader) -> Option<Self> {
         let levels = ["error", "warn", "info", "debug", "trace"].map(|level| (level, level));
         let log = reader.word("telemetry.log", &levels);
-        let format = reader.word("telemetry.format", &[("text", LogFormat::Text), ("json", LogFormat::Json)]);
+        let format = reader.word(
+            "telemetry.format",
+            &[("text", LogFormat::Text), ("json", LogFormat::Json)],
+        );
         Some(Self {
             log: log?.to_owned(),
             format: format?,

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tempfile::TempDir;
-use tidings::config::{Config, DEFAULT_TOML, DiscordMode, LogFormat, ProviderKind, SmtpTls, TwilioSender};
+use tidings::config::{
+    Config, DEFAULT_TOML, DiscordMode, LogFormat, ProviderKind, SmtpTls, TwilioSender,
+};
 use tidings::domain::channel::{Channel, Lane};
 
 struct Folder(TempDir);
@@ -35,10 +37,16 @@ fn set_mode(_path: &Path, _mode: u32) {}
 fn load(text: &str, env: &[(&str, &str)]) -> Result<Config, Vec<String>> {
     let folder = Folder::new();
     let path = folder.file("tidings.toml", text, 0o644);
-    let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let env = env
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     Config::load(Some(&path), env).map_err(|error| {
         let start = format!("{}/", folder.0.path().display());
-        let lines: Vec<_> = error.to_string().lines().map(|line| line.replace(&start, "")).collect();
+        let lines: Vec<_> = error
+            .to_string()
+            .lines()
+            .map(|line| line.replace(&start, ""))
+            .collect();
         assert_eq!(lines.len(), error.faults().len(), "a fault is one line");
         lines
     })
@@ -63,7 +71,10 @@ fn the_defaults_load_and_are_what_the_documentation_says() {
     assert_eq!(config.telemetry.format, LogFormat::Text);
     for channel in Channel::ALL {
         let provider = config.provider(*channel).unwrap();
-        assert!(matches!(provider.kind, ProviderKind::Outbox(_)), "{channel}");
+        assert!(
+            matches!(provider.kind, ProviderKind::Outbox(_)),
+            "{channel}"
+        );
     }
 }
 
@@ -94,11 +105,24 @@ fn durations_have_units_and_are_read_by_one_parser() {
         let config = load(&format!("[server]\ndrain = \"{text}\"\n"), &[]).unwrap();
         assert_eq!(config.server.drain, Duration::from_secs(seconds), "{text}");
     }
-    for text in ["\"-1s\"", "\"0s\"", "\"1e9d\"", "\"30\"", "\"\"", "30", "\"5 parsecs\"", "\"1mo\"", "\"99999999999999999999s\"", "\"5d\""] {
+    for text in [
+        "\"-1s\"",
+        "\"0s\"",
+        "\"1e9d\"",
+        "\"30\"",
+        "\"\"",
+        "30",
+        "\"5 parsecs\"",
+        "\"1mo\"",
+        "\"99999999999999999999s\"",
+        "\"5d\"",
+    ] {
         let fault = refused(&format!("[server]\ndrain = {text}\n"));
         assert_eq!(
             fault,
-            format!("tidings.toml:2: server.drain: is {text}; give a duration with a unit from 1s to 10m, such as \"5m\"")
+            format!(
+                "tidings.toml:2: server.drain: is {text}; give a duration with a unit from 1s to 10m, such as \"5m\""
+            )
         );
     }
 }
@@ -115,7 +139,10 @@ fn an_unknown_key_is_refused_with_its_line_and_the_nearest_known_one() {
     );
     assert!(refused("[wrokers]\n").contains("no such setting"));
     assert!(refused("flavour = 1\n").contains("tidings.toml:1: flavour: no such setting"));
-    assert_eq!(refused("server = 3\n"), "tidings.toml:1: server: is a section, not a setting; put its keys under it");
+    assert_eq!(
+        refused("server = 3\n"),
+        "tidings.toml:1: server: is a section, not a setting; put its keys under it"
+    );
 }
 
 #[test]
@@ -125,7 +152,10 @@ fn an_unknown_variable_is_refused_by_name() {
         fault("TIDINGS_SERVER__DRIAN"),
         "TIDINGS_SERVER__DRIAN: no such setting; did you mean TIDINGS_SERVER__DRAIN?"
     );
-    assert_eq!(fault("TIDINGS_ADRESS"), "TIDINGS_ADRESS: no such setting; did you mean TIDINGS_ADDRESS?");
+    assert_eq!(
+        fault("TIDINGS_ADRESS"),
+        "TIDINGS_ADRESS: no such setting; did you mean TIDINGS_ADDRESS?"
+    );
     assert!(fault("TIDINGS_SERVER_DRAIN").contains("did you mean TIDINGS_SERVER__DRAIN?"));
     assert!(fault("TIDINGS_XYZZY").contains("TIDINGS_SECTION__KEY"));
 }
@@ -139,52 +169,99 @@ fn variables_that_are_no_settings_are_let_alone() {
         ("TIDINGS_PORT_50051_TCP_ADDR", "10.0.0.1"),
     ];
     load("", &service_links).unwrap();
-    load("", &[("TIDINGS_ADDRESS", "x"), ("TIDINGS_CONFIG", "y"), ("TIDINGS_LOG", "z"), ("TIDINGS_TEST_REQUIRE", "1")])
-        .unwrap();
+    load(
+        "",
+        &[
+            ("TIDINGS_ADDRESS", "x"),
+            ("TIDINGS_CONFIG", "y"),
+            ("TIDINGS_LOG", "z"),
+            ("TIDINGS_TEST_REQUIRE", "1"),
+        ],
+    )
+    .unwrap();
     assert!(load("", &[("TIDINGS_PORT", "50051")]).is_err());
 }
 
 #[test]
 fn wrong_types_and_ranges_are_told_with_what_is_right() {
     for (text, want) in [
-        ("[server]\nreflection = \"yes\"", "is \"yes\"; give true or false"),
-        ("[queue]\nwindow = 0", "is 0; give a whole number from 1 to 1000000"),
+        (
+            "[server]\nreflection = \"yes\"",
+            "is \"yes\"; give true or false",
+        ),
+        (
+            "[queue]\nwindow = 0",
+            "is 0; give a whole number from 1 to 1000000",
+        ),
         ("[queue]\nwindow = -5", "is -5; give a whole number"),
         ("[queue]\nwindow = 1.5", "is 1.5; give a whole number"),
         ("[queue]\nwindow = \"many\"", "give a whole number"),
-        ("[queue]\nwindow = 99999999999999999999", "give a whole number"),
-        ("[queue]\nkind = \"rabbitmq\"", "is \"rabbitmq\"; give \"memory\""),
-        ("[store]\nkind = \"postgres\"", "is \"postgres\"; give \"sqlite\""),
+        (
+            "[queue]\nwindow = 99999999999999999999",
+            "give a whole number",
+        ),
+        (
+            "[queue]\nkind = \"rabbitmq\"",
+            "is \"rabbitmq\"; give \"memory\"",
+        ),
+        (
+            "[store]\nkind = \"postgres\"",
+            "is \"postgres\"; give \"sqlite\"",
+        ),
         ("[store]\npath = \"\"", "is empty; give the folder"),
         ("[store]\npath = [1]", "is a list; give text"),
         ("[store]\npath = \"a\\u0000b\"", "give text on one line"),
-        ("[telemetry]\nlog = \"loud\"", "\"error\" or \"warn\" or \"info\""),
+        (
+            "[telemetry]\nlog = \"loud\"",
+            "\"error\" or \"warn\" or \"info\"",
+        ),
         ("[workers.email]\nconcurrency_bulk = 257", "from 1 to 256"),
-        ("[server]\ngrpc_address = \"localhost\"", "give an IP address and a port"),
+        (
+            "[server]\ngrpc_address = \"localhost\"",
+            "give an IP address and a port",
+        ),
     ] {
         let fault = refused(text);
-        assert!(fault.starts_with("tidings.toml:2: ") && fault.contains(want), "{text}: {fault}");
+        assert!(
+            fault.starts_with("tidings.toml:2: ") && fault.contains(want),
+            "{text}: {fault}"
+        );
     }
 }
 
 #[test]
 fn all_faults_are_told_at_once() {
-    let faults = load("[server]\ndrain = 3\nreflection = 3\n", &[("TIDINGS_QUEUE__WINDOW", "none")]).unwrap_err();
+    let faults = load(
+        "[server]\ndrain = 3\nreflection = 3\n",
+        &[("TIDINGS_QUEUE__WINDOW", "none")],
+    )
+    .unwrap_err();
     assert_eq!(faults.len(), 3, "{faults:?}");
 }
 
 #[test]
 fn a_file_that_is_not_toml_is_refused_with_its_line() {
-    for text in ["[server]\ndrain = \"1s\"\ndrain = \"2s\"\n", "[server]\n\ndrain: 3\n", "[server]\n\n\tdrain = = 3\n"] {
+    for text in [
+        "[server]\ndrain = \"1s\"\ndrain = \"2s\"\n",
+        "[server]\n\ndrain: 3\n",
+        "[server]\n\n\tdrain = = 3\n",
+    ] {
         let fault = refused(text);
-        assert!(fault.starts_with("tidings.toml:3: not readable as TOML"), "{fault}");
+        assert!(
+            fault.starts_with("tidings.toml:3: not readable as TOML"),
+            "{fault}"
+        );
     }
 }
 
 #[test]
 fn files_that_cannot_be_read_are_refused_by_name() {
     let folder = Folder::new();
-    let fault = |path: &Path| Config::load(Some(path), std::iter::empty()).unwrap_err().to_string();
+    let fault = |path: &Path| {
+        Config::load(Some(path), std::iter::empty())
+            .unwrap_err()
+            .to_string()
+    };
     assert!(fault(&folder.0.path().join("absent.toml")).contains("absent.toml cannot be read"));
     assert!(fault(folder.0.path()).contains("is not a file"));
     let bytes = folder.0.path().join("latin1.toml");
@@ -197,11 +274,17 @@ fn an_address_that_others_can_reach_is_refused() {
     for key in ["grpc_address", "console_address", "pages_address"] {
         for address in ["0.0.0.0:50000", "[::]:50000", "192.168.1.5:50000"] {
             let fault = refused(&format!("[server]\n{key} = \"{address}\"\n"));
-            assert!(fault.contains("callers are not identified in this release"), "{fault}");
+            assert!(
+                fault.contains("callers are not identified in this release"),
+                "{fault}"
+            );
         }
     }
     let fault = refused("[server]\nconsole_address = \"127.0.0.1:50051\"\n");
-    assert!(fault.contains("is the same as server.grpc_address"), "{fault}");
+    assert!(
+        fault.contains("is the same as server.grpc_address"),
+        "{fault}"
+    );
     load("[server]\ngrpc_address = \"[::1]:0\"\nconsole_address = \"127.0.0.1:0\"\npages_address = \"127.0.0.1:0\"\n", &[]).unwrap();
 }
 
@@ -237,8 +320,14 @@ fn the_examples_in_the_default_file_are_settings_with_their_defaults() {
         &[],
     )
     .unwrap();
-    assert_eq!(format!("{:?}", with_examples.providers), format!("{:?}", minimal.providers));
-    assert!(!format!("{minimal:?}").contains("s3cret"), "a secret is never printed");
+    assert_eq!(
+        format!("{:?}", with_examples.providers),
+        format!("{:?}", minimal.providers)
+    );
+    assert!(
+        !format!("{minimal:?}").contains("s3cret"),
+        "a secret is never printed"
+    );
 }
 
 #[test]
@@ -256,7 +345,10 @@ fn providers_are_read_and_their_secrets_trimmed() {
     .unwrap();
     match &config.provider(Channel::Email).unwrap().kind {
         ProviderKind::Smtp(smtp) => {
-            assert_eq!((smtp.port, smtp.tls, smtp.max_connections), (25, SmtpTls::None, 2));
+            assert_eq!(
+                (smtp.port, smtp.tls, smtp.max_connections),
+                (25, SmtpTls::None, 2)
+            );
             assert_eq!(smtp.data_timeout, Duration::from_secs(600));
             assert_eq!(smtp.credentials.as_ref().unwrap().1.reveal(), "tok-123");
         }
@@ -265,13 +357,22 @@ fn providers_are_read_and_their_secrets_trimmed() {
     match &config.provider(Channel::Sms).unwrap().kind {
         ProviderKind::Twilio(twilio) => {
             assert_eq!(twilio.base_url, "http://127.0.0.1:9000");
-            assert_eq!(twilio.sender, TwilioSender::MessagingService("MG1".to_owned()));
+            assert_eq!(
+                twilio.sender,
+                TwilioSender::MessagingService("MG1".to_owned())
+            );
         }
         other => panic!("{other:?}"),
     }
     match &config.provider(Channel::Chat).unwrap().kind {
         ProviderKind::Discord(discord) => {
-            assert!(matches!(discord.mode, DiscordMode::Webhook { id: 123_456_789_012_345_678, .. }));
+            assert!(matches!(
+                discord.mode,
+                DiscordMode::Webhook {
+                    id: 123_456_789_012_345_678,
+                    ..
+                }
+            ));
             assert_eq!(discord.timeout, Duration::from_secs(5));
         }
         other => panic!("{other:?}"),
@@ -284,39 +385,105 @@ fn providers_that_cannot_work_are_refused() {
     let secret = folder.file("secret", "x\n", 0o600);
     let secret = format!("{secret:?}");
     for (text, want) in [
-        ("[providers.smtp.main]".to_owned(), "providers.smtp.main.host: is missing"),
-        ("[providers.smtp.main]\nhost = \"\"".to_owned(), "host: is empty"),
-        ("[providers.smtp.main]\nhost = \"h\"\nhots = \"h\"".to_owned(), "did you mean providers.smtp.main.host?"),
-        ("[providers.smtp.main]\nhost = \"h\"\nusername = \"u\"".to_owned(), "password_file: is missing"),
-        (format!("[providers.smtp.main]\nhost = \"h\"\npassword_file = {secret}"), "username: is missing"),
-        (format!("[providers.smtp.main]\nhost = \"h\"\ntls = \"none\"\nusername = \"u\"\npassword_file = {secret}"), "in the clear"),
-        ("[providers.smtp.main]\nhost = \"h\"\nport = 0".to_owned(), "from 1 to 65535"),
-        ("[providers.smtp.main]\nhost = \"h\"\nca_file = \"/nowhere/ca.pem\"".to_owned(), "/nowhere/ca.pem cannot be read"),
-        ("[providers.smtp.Main]\nhost = \"h\"".to_owned(), "a provider's name has"),
-        ("[providers.smtp.a]\nhost = \"h\"\n[providers.smtp.b]\nhost = \"h\"".to_owned(), "is a second provider for email beside providers.smtp.a"),
-        ("[providers.outbox.a]\nchannel = \"email\"\n[providers.smtp.b]\nhost = \"h\"".to_owned(), "is a second provider for email"),
-        ("[providers.outbox.a]".to_owned(), "providers.outbox.a.channel: is missing"),
-        ("[providers.outbox.a]\nchannel = \"fax\"".to_owned(), "is \"fax\"; give \"email\""),
-        ("[providers.smpt.main]\nhost = \"h\"".to_owned(), "no such kind of provider; did you mean smtp?"),
-        ("[providers.twilio.a]".to_owned(), "account_sid: is missing"),
-        ("[providers.twilio.a]\naccount_sid = \"AC\"".to_owned(), "auth_token_file: is missing"),
-        (format!("[providers.twilio.a]\naccount_sid = \"AC\"\nauth_token_file = {secret}"), "from: is missing"),
         (
-            format!("[providers.twilio.a]\naccount_sid = \"AC\"\nauth_token_file = {secret}\nfrom = \"+1\"\nmessaging_service_sid = \"MG\""),
+            "[providers.smtp.main]".to_owned(),
+            "providers.smtp.main.host: is missing",
+        ),
+        (
+            "[providers.smtp.main]\nhost = \"\"".to_owned(),
+            "host: is empty",
+        ),
+        (
+            "[providers.smtp.main]\nhost = \"h\"\nhots = \"h\"".to_owned(),
+            "did you mean providers.smtp.main.host?",
+        ),
+        (
+            "[providers.smtp.main]\nhost = \"h\"\nusername = \"u\"".to_owned(),
+            "password_file: is missing",
+        ),
+        (
+            format!("[providers.smtp.main]\nhost = \"h\"\npassword_file = {secret}"),
+            "username: is missing",
+        ),
+        (
+            format!(
+                "[providers.smtp.main]\nhost = \"h\"\ntls = \"none\"\nusername = \"u\"\npassword_file = {secret}"
+            ),
+            "in the clear",
+        ),
+        (
+            "[providers.smtp.main]\nhost = \"h\"\nport = 0".to_owned(),
+            "from 1 to 65535",
+        ),
+        (
+            "[providers.smtp.main]\nhost = \"h\"\nca_file = \"/nowhere/ca.pem\"".to_owned(),
+            "/nowhere/ca.pem cannot be read",
+        ),
+        (
+            "[providers.smtp.Main]\nhost = \"h\"".to_owned(),
+            "a provider's name has",
+        ),
+        (
+            "[providers.smtp.a]\nhost = \"h\"\n[providers.smtp.b]\nhost = \"h\"".to_owned(),
+            "is a second provider for email beside providers.smtp.a",
+        ),
+        (
+            "[providers.outbox.a]\nchannel = \"email\"\n[providers.smtp.b]\nhost = \"h\""
+                .to_owned(),
+            "is a second provider for email",
+        ),
+        (
+            "[providers.outbox.a]".to_owned(),
+            "providers.outbox.a.channel: is missing",
+        ),
+        (
+            "[providers.outbox.a]\nchannel = \"fax\"".to_owned(),
+            "is \"fax\"; give \"email\"",
+        ),
+        (
+            "[providers.smpt.main]\nhost = \"h\"".to_owned(),
+            "no such kind of provider; did you mean smtp?",
+        ),
+        ("[providers.twilio.a]".to_owned(), "account_sid: is missing"),
+        (
+            "[providers.twilio.a]\naccount_sid = \"AC\"".to_owned(),
+            "auth_token_file: is missing",
+        ),
+        (
+            format!("[providers.twilio.a]\naccount_sid = \"AC\"\nauth_token_file = {secret}"),
+            "from: is missing",
+        ),
+        (
+            format!(
+                "[providers.twilio.a]\naccount_sid = \"AC\"\nauth_token_file = {secret}\nfrom = \"+1\"\nmessaging_service_sid = \"MG\""
+            ),
             "stands beside messaging_service_sid",
         ),
         (
-            format!("[providers.twilio.a]\naccount_sid = \"AC\"\nauth_token_file = {secret}\nfrom = \"+1\"\nbase_url = \"http://api.example\""),
+            format!(
+                "[providers.twilio.a]\naccount_sid = \"AC\"\nauth_token_file = {secret}\nfrom = \"+1\"\nbase_url = \"http://api.example\""
+            ),
             "base_url: is not usable",
         ),
         (
-            format!("[providers.twilio.a]\naccount_sid = \"AC\"\nauth_token_file = {secret}\nfrom = \"+1\"\nbase_url = \"https://user:pw@api.example\""),
+            format!(
+                "[providers.twilio.a]\naccount_sid = \"AC\"\nauth_token_file = {secret}\nfrom = \"+1\"\nbase_url = \"https://user:pw@api.example\""
+            ),
             "base_url: is not usable",
         ),
         ("[providers.discord.a]".to_owned(), "token_file: is missing"),
-        (format!("[providers.discord.a]\ntoken_file = {secret}\nwebhook_id = \"1\""), "is only for mode = \"webhook\""),
-        (format!("[providers.discord.a]\ntoken_file = {secret}\nmode = \"webhook\""), "webhook_id: is needed"),
-        (format!("[providers.discord.a]\ntoken_file = {secret}\nproxy = \"10.0.0.1:80\""), "which other machines can reach"),
+        (
+            format!("[providers.discord.a]\ntoken_file = {secret}\nwebhook_id = \"1\""),
+            "is only for mode = \"webhook\"",
+        ),
+        (
+            format!("[providers.discord.a]\ntoken_file = {secret}\nmode = \"webhook\""),
+            "webhook_id: is needed",
+        ),
+        (
+            format!("[providers.discord.a]\ntoken_file = {secret}\nproxy = \"10.0.0.1:80\""),
+            "which other machines can reach",
+        ),
     ] {
         let fault = refused(&text);
         assert!(fault.contains(want), "{text}\n{fault}");
@@ -330,7 +497,12 @@ fn a_secret_file_is_refused_without_showing_what_is_in_it() {
     for (name, text, mode, want) in [
         ("empty", "\n", 0o600, "is empty"),
         ("public", "topsecret\n", 0o644, "chmod 600"),
-        ("lines", "topsecret\ntopsecret\n", 0o600, "more than one line"),
+        (
+            "lines",
+            "topsecret\ntopsecret\n",
+            0o600,
+            "more than one line",
+        ),
         ("long", long.as_str(), 0o600, "is larger than"),
     ] {
         if cfg!(not(unix)) && name == "public" {
@@ -338,7 +510,10 @@ fn a_secret_file_is_refused_without_showing_what_is_in_it() {
         }
         let path = folder.file(name, text, mode);
         let fault = refused(&format!("[providers.discord.a]\ntoken_file = {path:?}\n"));
-        assert!(fault.contains(want) && !fault.contains("topsecret"), "{fault}");
+        assert!(
+            fault.contains(want) && !fault.contains("topsecret"),
+            "{fault}"
+        );
         assert_eq!(fault.lines().count(), 1, "{fault}");
     }
     let fault = refused("[providers.discord.a]\ntoken_file = \"/nowhere/token\"\n");

@@ -66,7 +66,9 @@ pub(super) fn lay_text(
         let what = error.message().replace('\n', ", ");
         format!("{}{what}", prefix(&origin(line)))
     })?;
-    flatten(entries, "", table.into_inner(), &|offset| origin(line_of(text, offset)));
+    flatten(entries, "", table.into_inner(), &|offset| {
+        origin(line_of(text, offset))
+    });
     Ok(())
 }
 
@@ -80,8 +82,8 @@ fn prefix(origin: &Origin) -> String {
 /// Adds the settings of a file.
 pub(super) fn lay_file(entries: &mut Entries, path: &Path) -> Result<(), String> {
     let bytes = read_limited(path, FILE_MAX_BYTES)?;
-    let text = String::from_utf8(bytes)
-        .map_err(|_| format!("{} is not UTF-8 text", path.display()))?;
+    let text =
+        String::from_utf8(bytes).map_err(|_| format!("{} is not UTF-8 text", path.display()))?;
     let name = path.display().to_string();
     lay_text(entries, &text, &|line| Origin::File(name.clone(), line))
 }
@@ -96,7 +98,10 @@ pub(super) fn lay_environment(
         let Some(rest) = name.strip_prefix(PREFIX) else {
             continue;
         };
-        if OTHER_VARIABLES.contains(&name.as_str()) || rest.starts_with("TEST_") || is_service_link(rest, &value) {
+        if OTHER_VARIABLES.contains(&name.as_str())
+            || rest.starts_with("TEST_")
+            || is_service_link(rest, &value)
+        {
             continue;
         }
         if rest.contains("__") {
@@ -121,9 +126,14 @@ fn stray_variable(name: &str, entries: &Entries) -> String {
     known.extend(entries.keys().map(|path| variable_of(path)));
     // Compared without the prefix that all of them share, so that only the rest counts.
     let rest = name.trim_start_matches(PREFIX);
-    match nearest(rest, known.iter().map(|name| name.trim_start_matches(PREFIX))) {
+    match nearest(
+        rest,
+        known.iter().map(|name| name.trim_start_matches(PREFIX)),
+    ) {
         Some(close) => format!("{name}: no such setting; did you mean {PREFIX}{close}?"),
-        None => format!("{name}: no such setting; a variable is TIDINGS_SECTION__KEY, such as TIDINGS_SERVER__DRAIN"),
+        None => format!(
+            "{name}: no such setting; a variable is TIDINGS_SECTION__KEY, such as TIDINGS_SERVER__DRAIN"
+        ),
     }
 }
 
@@ -139,10 +149,17 @@ fn is_service_link(rest: &str, value: &str) -> bool {
         || ((rest == "PORT" || rest.starts_with("PORT_"))
             && (value.starts_with("tcp://")
                 || value.starts_with("udp://")
-                || ["_PROTO", "_PORT", "_ADDR"].iter().any(|end| rest.ends_with(end))))
+                || ["_PROTO", "_PORT", "_ADDR"]
+                    .iter()
+                    .any(|end| rest.ends_with(end))))
 }
 
-fn flatten(entries: &mut Entries, above: &str, table: DeTable<'_>, origin: &dyn Fn(usize) -> Origin) {
+fn flatten(
+    entries: &mut Entries,
+    above: &str,
+    table: DeTable<'_>,
+    origin: &dyn Fn(usize) -> Origin,
+) {
     for (key, value) in table {
         let path = if above.is_empty() {
             key.get_ref().to_string()
@@ -157,15 +174,31 @@ fn flatten(entries: &mut Entries, above: &str, table: DeTable<'_>, origin: &dyn 
                 let spanned = Spanned::new(span, other);
                 let Ok(value) = toml::Value::deserialize(spanned.into_deserializer()) else {
                     // A number beyond 64 bits: kept as text, so that the reader refuses it by name.
-                    entries.insert(path, Entry { value: toml::Value::String(String::new()), origin: origin(start) });
+                    entries.insert(
+                        path,
+                        Entry {
+                            value: toml::Value::String(String::new()),
+                            origin: origin(start),
+                        },
+                    );
                     continue;
                 };
-                entries.insert(path, Entry { value, origin: origin(start) });
+                entries.insert(
+                    path,
+                    Entry {
+                        value,
+                        origin: origin(start),
+                    },
+                );
             }
         }
     }
 }
 
 fn line_of(text: &str, offset: usize) -> usize {
-    text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1
+    text.bytes()
+        .take(offset)
+        .filter(|byte| *byte == b'\n')
+        .count()
+        + 1
 }

@@ -180,7 +180,14 @@ fn refuse_unknown_kinds(reader: &mut Reader) {
             let path = format!("providers.{kind}");
             let close = nearest(&kind, KINDS.into_iter())
                 .map_or_else(String::new, |close| format!("did you mean {close}? "));
-            reader.fault(&origin, &path, &format!("no such kind of provider; {close}There are {}", KINDS.join(", ")));
+            reader.fault(
+                &origin,
+                &path,
+                &format!(
+                    "no such kind of provider; {close}There are {}",
+                    KINDS.join(", ")
+                ),
+            );
             reader.forget(&path);
         }
     }
@@ -202,7 +209,13 @@ fn is_name(name: &str) -> bool {
             .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_')
 }
 
-fn refuse_second(reader: &mut Reader, given: &[(Provider, String)], provider: &Provider, path: &str, origin: &Origin) {
+fn refuse_second(
+    reader: &mut Reader,
+    given: &[(Provider, String)],
+    provider: &Provider,
+    path: &str,
+    origin: &Origin,
+) {
     let channel = provider.channel;
     if let Some((_, first)) = given.iter().find(|(other, _)| other.channel == channel) {
         reader.fault(
@@ -219,30 +232,49 @@ fn read_one(reader: &mut Reader, kind: &str, path: &str, name: String) -> Option
         "outbox" => {
             let words: Vec<_> = Channel::ALL.iter().map(|c| (c.as_str(), *c)).collect();
             if !reader.is_given(&at("channel")) {
-                reader.fault(&Origin::Default, &at("channel"), "is missing; give \"email\" or \"sms\" or \"chat\"");
+                reader.fault(
+                    &Origin::Default,
+                    &at("channel"),
+                    "is missing; give \"email\" or \"sms\" or \"chat\"",
+                );
             }
             let channel = reader.word(&at("channel"), &words);
             let keep = reader.count(&at("keep"), &(1..=100_000)).unwrap_or(1000);
-            (channel?, ProviderKind::Outbox(OutboxSettings { keep: keep as usize }))
+            (
+                channel?,
+                ProviderKind::Outbox(OutboxSettings {
+                    keep: keep as usize,
+                }),
+            )
         }
         "smtp" => (Channel::Email, ProviderKind::Smtp(smtp(reader, path))),
         "twilio" => (Channel::Sms, ProviderKind::Twilio(twilio(reader, path))),
         _ => (Channel::Chat, ProviderKind::Discord(discord(reader, path))),
     };
-    Some(Provider { name, channel, kind })
+    Some(Provider {
+        name,
+        channel,
+        kind,
+    })
 }
 
 fn smtp(reader: &mut Reader, path: &str) -> SmtpSettings {
     let at = |key: &str| format!("{path}.{key}");
     let host = reader.required_text(&at("host"), "the name or IP address of the mail server");
-    let modes = [("starttls", SmtpTls::StartTls), ("tls", SmtpTls::Tls), ("none", SmtpTls::None)];
+    let modes = [
+        ("starttls", SmtpTls::StartTls),
+        ("tls", SmtpTls::Tls),
+        ("none", SmtpTls::None),
+    ];
     let tls = reader.word(&at("tls"), &modes).unwrap_or(SmtpTls::StartTls);
     let usual = match tls {
         SmtpTls::StartTls => 587,
         SmtpTls::Tls => 465,
         SmtpTls::None => 25,
     };
-    let port = reader.count(&at("port"), &(1..=65535)).and_then(|port| u16::try_from(port).ok());
+    let port = reader
+        .count(&at("port"), &(1..=65535))
+        .and_then(|port| u16::try_from(port).ok());
     let short = Duration::from_millis(100)..=Duration::from_secs(300);
     SmtpSettings {
         credentials: credentials(reader, path, tls, &host),
@@ -252,23 +284,42 @@ fn smtp(reader: &mut Reader, path: &str) -> SmtpSettings {
         helo: reader.optional_text(&at("helo")),
         message_id_domain: reader.optional_text(&at("message_id_domain")),
         max_connections: reader.count(&at("max_connections"), &(1..=64)).unwrap_or(4) as usize,
-        connect_timeout: reader.duration(&at("connect_timeout"), &short).unwrap_or(Duration::from_secs(10)),
-        command_timeout: reader.duration(&at("command_timeout"), &short).unwrap_or(Duration::from_secs(30)),
+        connect_timeout: reader
+            .duration(&at("connect_timeout"), &short)
+            .unwrap_or(Duration::from_secs(10)),
+        command_timeout: reader
+            .duration(&at("command_timeout"), &short)
+            .unwrap_or(Duration::from_secs(30)),
         data_timeout: reader
-            .duration(&at("data_timeout"), &(Duration::from_secs(1)..=Duration::from_secs(600)))
+            .duration(
+                &at("data_timeout"),
+                &(Duration::from_secs(1)..=Duration::from_secs(600)),
+            )
             .unwrap_or(Duration::from_secs(120)),
         ca_file: reader.readable_file(&at("ca_file")),
     }
 }
 
-fn credentials(reader: &mut Reader, path: &str, tls: SmtpTls, host: &str) -> Option<(String, Secret)> {
+fn credentials(
+    reader: &mut Reader,
+    path: &str,
+    tls: SmtpTls,
+    host: &str,
+) -> Option<(String, Secret)> {
     let (user_path, file_path) = (format!("{path}.username"), format!("{path}.password_file"));
     let (user_origin, file_origin) = (reader.origin(&user_path), reader.origin(&file_path));
     match (reader.optional_text(&user_path), reader.secret(&file_path)) {
         (Some(user), Some(secret)) => {
-            let local = host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback());
+            let local = host == "localhost"
+                || host
+                    .parse::<std::net::IpAddr>()
+                    .is_ok_and(|ip| ip.is_loopback());
             if tls == SmtpTls::None && !local {
-                reader.fault(&user_origin, &user_path, "would send its password in the clear; set tls to \"starttls\" or \"tls\"");
+                reader.fault(
+                    &user_origin,
+                    &user_path,
+                    "would send its password in the clear; set tls to \"starttls\" or \"tls\"",
+                );
             }
             Some((user, secret))
         }
@@ -277,7 +328,11 @@ fn credentials(reader: &mut Reader, path: &str, tls: SmtpTls, host: &str) -> Opt
             None
         }
         (None, Some(_)) => {
-            reader.fault(&user_origin, &user_path, "is missing; give the user that the password belongs to");
+            reader.fault(
+                &user_origin,
+                &user_path,
+                "is missing; give the user that the password belongs to",
+            );
             None
         }
         (None, None) => None,
@@ -294,7 +349,9 @@ fn required_secret(reader: &mut Reader, path: &str) -> Secret {
 
 fn timeout(reader: &mut Reader, path: &str) -> Duration {
     let range = Duration::from_secs(1)..=Duration::from_secs(300);
-    reader.duration(&format!("{path}.timeout"), &range).unwrap_or(Duration::from_secs(30))
+    reader
+        .duration(&format!("{path}.timeout"), &range)
+        .unwrap_or(Duration::from_secs(30))
 }
 
 fn twilio(reader: &mut Reader, path: &str) -> TwilioSettings {
@@ -306,10 +363,16 @@ fn twilio(reader: &mut Reader, path: &str) -> TwilioSettings {
     if !is_safe_url(&base_url) {
         reader.fault(&url_origin, &at("base_url"), "is not usable; give a URL that starts with https://, or with http:// and an address of this machine");
     }
-    let account_sid = reader.required_text(&at("account_sid"), "the account's SID, from the provider's console");
+    let account_sid = reader.required_text(
+        &at("account_sid"),
+        "the account's SID, from the provider's console",
+    );
     let auth_token = required_secret(reader, &at("auth_token_file"));
     let from_origin = reader.origin(&at("from"));
-    let sender = match (reader.optional_text(&at("from")), reader.optional_text(&at("messaging_service_sid"))) {
+    let sender = match (
+        reader.optional_text(&at("from")),
+        reader.optional_text(&at("messaging_service_sid")),
+    ) {
         (Some(from), None) => TwilioSender::From(from),
         (None, Some(service)) => TwilioSender::MessagingService(service),
         (given, _) => {
@@ -346,28 +409,46 @@ fn is_safe_url(url: &str) -> bool {
         Some((host, port)) if port.parse::<u16>().is_ok() => host,
         _ => authority,
     };
-    let ip = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
+    let ip = host
+        .trim_start_matches('[')
+        .trim_end_matches(']')
+        .parse::<std::net::IpAddr>();
     !host.is_empty() && (secure || host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback()))
 }
 
 fn discord(reader: &mut Reader, path: &str) -> DiscordSettings {
     let at = |key: &str| format!("{path}.{key}");
-    let webhook = reader.word(&at("mode"), &[("dm", false), ("webhook", true)]).unwrap_or(false);
+    let webhook = reader
+        .word(&at("mode"), &[("dm", false), ("webhook", true)])
+        .unwrap_or(false);
     let token = required_secret(reader, &at("token_file"));
     let id_origin = reader.origin(&at("webhook_id"));
     let id = reader.optional_text(&at("webhook_id"));
     let mode = match (webhook, id) {
         (false, None) => DiscordMode::DirectMessage { bot_token: token },
         (false, Some(_)) => {
-            reader.fault(&id_origin, &at("webhook_id"), "is only for mode = \"webhook\"; set that or take it out");
+            reader.fault(
+                &id_origin,
+                &at("webhook_id"),
+                "is only for mode = \"webhook\"; set that or take it out",
+            );
             DiscordMode::DirectMessage { bot_token: token }
         }
         (true, id) => {
-            let number = id.and_then(|id| id.parse::<u64>().ok()).filter(|id| *id != 0);
+            let number = id
+                .and_then(|id| id.parse::<u64>().ok())
+                .filter(|id| *id != 0);
             if number.is_none() {
-                reader.fault(&id_origin, &at("webhook_id"), "is needed with mode = \"webhook\"; give the webhook's id, digits in quotes");
+                reader.fault(
+                    &id_origin,
+                    &at("webhook_id"),
+                    "is needed with mode = \"webhook\"; give the webhook's id, digits in quotes",
+                );
             }
-            DiscordMode::Webhook { id: number.unwrap_or(1), token }
+            DiscordMode::Webhook {
+                id: number.unwrap_or(1),
+                token,
+            }
         }
     };
     let proxy = if reader.take_empty(&at("proxy")) {

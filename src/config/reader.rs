@@ -42,7 +42,11 @@ impl Reader {
     }
 
     /// A value of any type that `parse` makes of a scalar's text; its error is what would have been right.
-    fn scalar<T>(&mut self, path: &str, parse: impl FnOnce(&Given<'_>) -> Result<T, String>) -> Option<T> {
+    fn scalar<T>(
+        &mut self,
+        path: &str,
+        parse: impl FnOnce(&Given<'_>) -> Result<T, String>,
+    ) -> Option<T> {
         let entry = self.take(path)?;
         let given = Given {
             value: &entry.value,
@@ -98,7 +102,10 @@ impl Reader {
                 .text()
                 .and_then(|text| words.iter().find(|(word, _)| *word == text));
             found.map(|(_, value)| *value).ok_or_else(|| {
-                let list: Vec<_> = words.iter().map(|(word, _)| format!("\"{word}\"")).collect();
+                let list: Vec<_> = words
+                    .iter()
+                    .map(|(word, _)| format!("\"{word}\""))
+                    .collect();
                 list.join(" or ")
             })
         })
@@ -107,7 +114,9 @@ impl Reader {
     /// `true` or `false`.
     pub(super) fn switch(&mut self, path: &str) -> Option<bool> {
         self.scalar(path, |given| {
-            given.boolean().ok_or_else(|| "true or false, without quotes".to_owned())
+            given
+                .boolean()
+                .ok_or_else(|| "true or false, without quotes".to_owned())
         })
     }
 
@@ -123,7 +132,11 @@ impl Reader {
     }
 
     /// A duration in a range.
-    pub(super) fn duration(&mut self, path: &str, range: &RangeInclusive<Duration>) -> Option<Duration> {
+    pub(super) fn duration(
+        &mut self,
+        path: &str,
+        range: &RangeInclusive<Duration>,
+    ) -> Option<Duration> {
         self.scalar(path, |given| {
             given
                 .text()
@@ -173,7 +186,11 @@ impl Reader {
         let origin = self.origin(path);
         let file = self.path(path)?;
         if let Err(error) = std::fs::File::open(&file) {
-            self.fault(&origin, path, &format!("{} cannot be read: {error}", file.display()));
+            self.fault(
+                &origin,
+                path,
+                &format!("{} cannot be read: {error}", file.display()),
+            );
         }
         Some(file)
     }
@@ -206,7 +223,10 @@ impl Reader {
 
     /// Takes the value of a path away if it is an empty text; whether it was.
     pub(super) fn take_empty(&mut self, path: &str) -> bool {
-        let empty = self.entries.get(path).is_some_and(|entry| entry.value.as_str() == Some(""));
+        let empty = self
+            .entries
+            .get(path)
+            .is_some_and(|entry| entry.value.as_str() == Some(""));
         if empty {
             self.take(path);
         }
@@ -218,7 +238,10 @@ impl Reader {
         let start = format!("{section}.");
         let mut names: Vec<(String, Origin)> = Vec::new();
         for (path, entry) in &self.entries {
-            let Some(name) = path.strip_prefix(&start).and_then(|rest| rest.split('.').next()) else {
+            let Some(name) = path
+                .strip_prefix(&start)
+                .and_then(|rest| rest.split('.').next())
+            else {
                 continue;
             };
             if names.last().is_none_or(|(last, _)| last != name) {
@@ -231,7 +254,8 @@ impl Reader {
     /// Forgets a section about which a fault was told already.
     pub(super) fn forget(&mut self, section: &str) {
         let start = format!("{section}.");
-        self.entries.retain(|path, _| path != section && !path.starts_with(&start));
+        self.entries
+            .retain(|path, _| path != section && !path.starts_with(&start));
     }
 
     /// Forgets an empty section's marker: an empty `[server]` is no fault.
@@ -247,7 +271,9 @@ impl Reader {
     pub(super) fn finish(mut self) -> Vec<String> {
         let known = &self.known;
         for (path, entry) in &self.entries {
-            let is_section = known.iter().any(|name| name.starts_with(&format!("{path}.")));
+            let is_section = known
+                .iter()
+                .any(|name| name.starts_with(&format!("{path}.")));
             let empty = entry.value.as_table().is_some_and(toml::Table::is_empty);
             if is_section && empty {
                 continue;
@@ -257,7 +283,8 @@ impl Reader {
             } else {
                 unknown(path, &entry.origin, known)
             };
-            self.faults.push(format!("{}: {what}", entry.origin.about(path)));
+            self.faults
+                .push(format!("{}: {what}", entry.origin.about(path)));
         }
         self.faults
     }
@@ -324,5 +351,6 @@ pub(super) fn parse_duration(text: &str) -> Option<Duration> {
 }
 
 fn show_duration(duration: Duration) -> String {
-    SignedDuration::try_from(duration).map_or_else(|_| format!("{duration:?}"), |signed| format!("{signed:#}"))
+    SignedDuration::try_from(duration)
+        .map_or_else(|_| format!("{duration:?}"), |signed| format!("{signed:#}"))
 }
