@@ -15,6 +15,7 @@ pub mod event;
 pub mod intake;
 pub mod lifecycle;
 pub mod planner;
+pub mod proto;
 pub mod provider;
 pub mod queue;
 pub mod relay;
