@@ -1,1 +1,7 @@
-fn main() {}
+//! The program. Everything is in the library, so that tests can have it too.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tidings::app::main()
+}

@@ -183,7 +183,11 @@ mod tests {
         let number = |number| Value {
             kind: Some(Kind::NumberValue(number)),
         };
-        for bad in [number(f64::NAN), number(f64::INFINITY), Value { kind: None }] {
+        for bad in [
+            number(f64::NAN),
+            number(f64::INFINITY),
+            Value { kind: None },
+        ] {
             let list = Value {
                 kind: Some(Kind::ListValue(prost_types::ListValue {
                     values: vec![number(1.0), bad],
