@@ -4,11 +4,14 @@
 //! and the conversions of well-known types, each of which refuses what its target cannot hold.
 
 pub use generated::*;
+pub use prost_types::Timestamp as WireTime;
 pub use prost_types::{FieldMask, Struct, Value};
 pub use tonic_types::pb::Status as RpcStatus;
 
+mod json;
 mod value;
 
+pub use json::JsonCodec;
 pub use value::{ValueError, duration, json, structure, time, wire_duration, wire_time};
 
 /// All descriptors, encoded, for the reflection service.
