@@ -21,6 +21,7 @@ mod output;
 mod parse;
 mod send;
 mod session;
+mod screen;
 mod show;
 mod tail;
 mod templates;
@@ -30,6 +31,8 @@ pub use args::{
     ExplainOptions, NotificationsCommand, Part, PreferencesOptions, RenderOptions, SendOptions,
     ServeOptions, TailOptions, TemplatesCommand, UpsertOptions,
 };
+
+pub use screen::{complain, line, redraw, table};
 
 use failure::{Exit, Failure};
 use output::Output;

@@ -266,9 +266,13 @@ fn each_rule_objects_for_its_own_reason() {
 fn the_earlier_rule_speaks() {
     let rows = rows();
     for pair in rows.windows(2) {
-        let [(first, rule, reason), (second, ..)] = pair else { continue };
+        let [(first, rule, reason), (second, next, _)] = pair else { continue };
+        // A hand-over that failed for good gives its reason to whatever ends the rest.
+        if *next == Rule::Dispatch {
+            continue;
+        }
         let world = World::new().with(second).with(first);
-        assert_eq!(world.objection(), (*rule, *reason), "with {:?} behind it", pair[1].1);
+        assert_eq!(world.objection(), (*rule, *reason), "with {next} behind it");
     }
 }
 
