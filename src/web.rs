@@ -96,7 +96,10 @@ pub fn router(console: Console) -> Router {
         .route("/api/inbox/{id}", get(inbox::item))
         .route("/api/inbox/{id}/html", get(inbox::html))
         .route("/api/inbox/{id}/source", get(inbox::source))
-        .route("/api/inbox/{id}/attachments/{index}", get(inbox::attachment))
+        .route(
+            "/api/inbox/{id}/attachments/{index}",
+            get(inbox::attachment),
+        )
         .route("/api/notifications", get(notifications::list))
         .route("/api/notifications/{id}", get(notifications::one))
         .route("/api/events", get(live::events))
@@ -135,7 +138,8 @@ pub async fn serve(
             closing.cancel();
         }
     };
-    let served = axum::serve(listener, router.layer(Extension(door))).with_graceful_shutdown(signal);
+    let served =
+        axum::serve(listener, router.layer(Extension(door))).with_graceful_shutdown(signal);
     tokio::select! {
         result = served.into_future() => result,
         () = async { closing.cancelled().await; tokio::time::sleep(DRAIN).await; } => Ok(()),

@@ -3,6 +3,8 @@
 //!
 //! `TIDINGS_CONSOLE=http://127.0.0.1:PORT` uses a gateway that runs already.
 
+#![expect(clippy::expect_used, reason = "a test says what it expects by failing")]
+
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};

@@ -22,7 +22,10 @@ pub(super) async fn secure(mut response: Response) -> Response {
             .or_insert(HeaderValue::from_static(value));
     };
     default(header::CONTENT_SECURITY_POLICY, CONSOLE_POLICY);
-    default(header::X_FRAME_OPTIONS, if framed { "SAMEORIGIN" } else { "DENY" });
+    default(
+        header::X_FRAME_OPTIONS,
+        if framed { "SAMEORIGIN" } else { "DENY" },
+    );
     default(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
     default(header::REFERRER_POLICY, "no-referrer");
     default(header::CACHE_CONTROL, "no-store");
@@ -110,7 +113,11 @@ mod tests {
             ("127.0.0.1.nip.io", None, false),
             ("", None, false),
         ] {
-            assert_eq!(is_ours(host, listening), expected, "{host} on {listening:?}");
+            assert_eq!(
+                is_ours(host, listening),
+                expected,
+                "{host} on {listening:?}"
+            );
         }
     }
 

@@ -308,7 +308,10 @@ mod tests {
             text,
             "attachment; filename=\"a__ filename=_b__X: y__.pdf\"; filename*=UTF-8''a%22%3B%20filename%3D%22b%0D%0AX%3A%20y%2F%C3%BC.pdf"
         );
-        assert_eq!(media_type("text/html; charset=x\r\n"), "application/octet-stream");
+        assert_eq!(
+            media_type("text/html; charset=x\r\n"),
+            "application/octet-stream"
+        );
         assert_eq!(media_type("application/pdf"), "application/pdf");
     }
 

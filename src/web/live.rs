@@ -121,7 +121,11 @@ impl Feed {
             // Marked as seen before reading, so that news during the read is not slept through.
             self.newest.borrow_and_update();
             let console = &self.shared.console;
-            match console.store.events(&console.identity, self.after, BATCH).await {
+            match console
+                .store
+                .events(&console.identity, self.after, BATCH)
+                .await
+            {
                 Ok(events) if events.is_empty() => self.wait().await?,
                 Ok(events) => self.unsent = events.into(),
                 Err(error) => {

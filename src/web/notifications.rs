@@ -67,7 +67,9 @@ pub(super) async fn overview(State(shared): State<Arc<Shared>>) -> Result<Json<V
         })
         .collect();
     let total: u64 = counts.iter().map(|(_, count)| count).sum();
-    Ok(Json(json!({"now": console.clock.now(), "total": total, "states": states})))
+    Ok(Json(
+        json!({"now": console.clock.now(), "total": total, "states": states}),
+    ))
 }
 
 /// A page, newest first. `before` is the last id of the page before it.
@@ -127,21 +129,27 @@ pub(super) async fn one(
             captured.push(message.id);
         }
     }
-    Ok(Json(view::detail(&record, zone, &captured)))
+    Ok(Json(view::detail(&record, zone.as_ref(), &captured)))
 }
 
 /// The customer's zone, as far as it is known.
 async fn zone(console: &Console, notification: &Notification) -> Result<Option<Zone>, Problem> {
     let id = notification.intent.customer.clone();
     let shop = &notification.identity.shop;
-    let known = console.store.customers(shop, std::slice::from_ref(&id)).await?;
+    let known = console
+        .store
+        .customers(shop, std::slice::from_ref(&id))
+        .await?;
     let stored = known
         .into_iter()
         .find(|customer| customer.id == id)
         .map(|customer| customer.profile.time_zone)
         .filter(|name| !name.is_empty());
     if let Some(name) = stored {
-        return Ok(Some(Zone { name, source: "customer" }));
+        return Ok(Some(Zone {
+            name,
+            source: "customer",
+        }));
     }
     Ok(notification
         .intent
@@ -149,5 +157,8 @@ async fn zone(console: &Console, notification: &Notification) -> Result<Option<Z
         .as_ref()
         .map(|contact| contact.time_zone.clone())
         .filter(|name| !name.is_empty())
-        .map(|name| Zone { name, source: "caller" }))
+        .map(|name| Zone {
+            name,
+            source: "caller",
+        }))
 }

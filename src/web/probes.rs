@@ -25,5 +25,8 @@ pub(super) async fn readyz(State(shared): State<Arc<Shared>>) -> impl IntoRespon
 /// The metrics in the Prometheus text format, version 0.0.4.
 pub(super) async fn metrics(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
     let media_type = "text/plain; version=0.0.4; charset=utf-8";
-    ([(header::CONTENT_TYPE, media_type)], (shared.console.metrics)())
+    (
+        [(header::CONTENT_TYPE, media_type)],
+        (shared.console.metrics)(),
+    )
 }

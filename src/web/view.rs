@@ -19,7 +19,11 @@ pub(super) fn row(record: &Record) -> Value {
 
 fn row_fields(record: &Record) -> Map<String, Value> {
     let notification = &record.notification;
-    let channels: Vec<_> = record.messages.iter().map(|message| message.channel).collect();
+    let channels: Vec<_> = record
+        .messages
+        .iter()
+        .map(|message| message.channel)
+        .collect();
     let mut fields = subject(notification);
     fields.extend(object(json!({
         "state": notification.status.state,
@@ -46,11 +50,7 @@ pub(super) fn subject(notification: &Notification) -> Map<String, Value> {
 }
 
 /// A notification with all that hangs on it; `captured` are those of its messages that the inbox holds.
-pub(super) fn detail(
-    record: &Record,
-    zone: Option<Zone>,
-    captured: &[MessageId],
-) -> Value {
+pub(super) fn detail(record: &Record, zone: Option<&Zone>, captured: &[MessageId]) -> Value {
     let notification = &record.notification;
     let intent = &notification.intent;
     let mut fields = row_fields(record);
@@ -70,8 +70,8 @@ pub(super) fn detail(
         "event_time": intent.event_time,
         "accepted_bundle": notification.accepted_bundle,
         "bundle": notification.bundle,
-        "zone": zone.as_ref().map(|zone| &zone.name),
-        "zone_source": zone.as_ref().map(|zone| zone.source),
+        "zone": zone.map(|zone| &zone.name),
+        "zone_source": zone.map(|zone| zone.source),
         "decision": notification.decision.as_ref().map(decision),
         "messages": record.messages.iter().map(|it| message(it, &record.attempts, captured.contains(&it.id))).collect::<Vec<_>>(),
     })));

@@ -147,6 +147,36 @@ await step('keys search, help and pause', async () => {
   assert.match(await page.locator('main').innerText(), /Nothing matches/);
 });
 
+await step('hostile words stay words', async () => {
+  const words = '<img src=x onerror="window.ran=1"><script>window.ran=1</script>';
+  const victim = await open();
+  // The gateway's own answers, with every sentence in them turned into an attack.
+  const poison = (value, key) => {
+    if (Array.isArray(value)) return value.map((each) => poison(each, key));
+    if (value && typeof value === 'object') return Object.fromEntries(Object.entries(value).map(([name, each]) => [name, poison(each, name)]));
+    const kept = /^(id|channel|state|kind|outcome|zone|.*_time|.*_at|until|now|time|notification|next)$/;
+    return typeof value === 'string' && !kept.test(key) ? words : value;
+  };
+  await victim.route(/\/api\/(inbox|notifications|overview|about)/, async (route) => {
+    const answer = await route.fetch();
+    if (!/json/.test(answer.headers()['content-type'] ?? '')) return route.fulfill({ response: answer });
+    return route.fulfill({ response: answer, json: poison(await answer.json(), '') });
+  });
+  await victim.goto(`${base}/#/notifications`);
+  await victim.locator('.event').first().click();
+  await victim.waitForSelector('.trace');
+  assert.ok((await victim.locator('main').innerText()).includes(words));
+  for (const channel of ['email', 'sms', 'chat']) {
+    await openMessage(victim, channel);
+    assert.ok((await victim.locator('main').innerText()).includes(words), channel);
+  }
+  await victim.keyboard.press('?');
+  assert.ok((await victim.locator('dialog').innerText()).includes(words));
+  assert.equal(await victim.evaluate(() => window.ran), undefined);
+  assert.equal(await victim.locator('main script, main img, dialog img').count(), 0);
+  await shot(victim, 'hostile');
+});
+
 await step('it fits a phone, in the dark', async () => {
   const phone = await open({ viewport: { width: 375, height: 740 }, colorScheme: 'dark' });
   await phone.goto(`${base}/#/inbox`);

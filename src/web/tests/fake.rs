@@ -133,12 +133,7 @@ impl Customers for FakeStore {
         self.answer(asked.cloned().collect())
     }
 
-    async fn erase(
-        &self,
-        _: &ShopId,
-        _: &CustomerId,
-        _: Timestamp,
-    ) -> StoreResult<Option<u32>> {
+    async fn erase(&self, _: &ShopId, _: &CustomerId, _: Timestamp) -> StoreResult<Option<u32>> {
         unreachable!("the console does not write")
     }
 
@@ -238,13 +233,7 @@ impl Ledger for FakeStore {
 
 #[async_trait]
 impl Bundles for FakeStore {
-    async fn keep_bundle(
-        &self,
-        _: &ShopId,
-        _: &str,
-        _: Vec<u8>,
-        _: Timestamp,
-    ) -> StoreResult<()> {
+    async fn keep_bundle(&self, _: &ShopId, _: &str, _: Vec<u8>, _: Timestamp) -> StoreResult<()> {
         unreachable!("the console does not write")
     }
 

@@ -18,7 +18,8 @@ use crate::domain::shop::Identity;
 use crate::web::{AttachmentSummary, Capture, CaptureSummary};
 
 /// A string that would run, if anything took it for HTML.
-pub(super) const HOSTILE: &str = "<img src=x onerror=\"window.pwned=1\"><script>window.pwned=1</script>";
+pub(super) const HOSTILE: &str =
+    "<img src=x onerror=\"window.pwned=1\"><script>window.pwned=1</script>";
 
 pub(super) fn start() -> Timestamp {
     "2026-11-22T19:30:00Z".parse().unwrap()
@@ -45,7 +46,13 @@ pub(super) fn address(channel: Channel) -> Address {
 }
 
 /// A notification of the local caller, accepted `seconds` after the start.
-pub(super) fn record(ids: &Ids, seconds: i64, template: &str, customer: &str, reason: Reason) -> Record {
+pub(super) fn record(
+    ids: &Ids,
+    seconds: i64,
+    template: &str,
+    customer: &str,
+    reason: Reason,
+) -> Record {
     let time = at(seconds);
     let category = match template.split('.').next() {
         Some("review" | "care") => Category::Relationship,
@@ -110,7 +117,11 @@ fn decision(reason: Reason, time: Timestamp) -> Decision {
         Step {
             channel: Some(Channel::Chat),
             reason: Some(Reason::NoContactPoint),
-            ..step(Rule::Address, SkipChannel, "chat: none; email and sms are there")
+            ..step(
+                Rule::Address,
+                SkipChannel,
+                "chat: none; email and sms are there",
+            )
         },
         step(Rule::Consent, Pass, "no objection"),
         step(Rule::Choice, Pass, "email (topic order), then sms"),
@@ -123,9 +134,16 @@ fn decision(reason: Reason, time: Timestamp) -> Decision {
             steps.push(Step {
                 reason: Some(reason),
                 evidence: evidence.as_object().unwrap().clone(),
-                ..step(Rule::Budget, Delay, "after_sales 2 of 2 in 7 days; the next slot is free on 24 November at 09:00")
+                ..step(
+                    Rule::Budget,
+                    Delay,
+                    "after_sales 2 of 2 in 7 days; the next slot is free on 24 November at 09:00",
+                )
             });
-            Verdict::Hold { until: at(37 * 3600), reason }
+            Verdict::Hold {
+                until: at(37 * 3600),
+                reason,
+            }
         }
         Reason::ConsentMissing => {
             steps.push(Step {
@@ -191,7 +209,14 @@ pub(super) fn with_message(
     record
 }
 
-fn capture(message: MessageId, seconds: i64, channel: Channel, template: &str, title: &str, content: Content) -> Capture {
+fn capture(
+    message: MessageId,
+    seconds: i64,
+    channel: Channel,
+    template: &str,
+    title: &str,
+    content: Content,
+) -> Capture {
     Capture {
         summary: CaptureSummary {
             message,
@@ -208,7 +233,12 @@ fn capture(message: MessageId, seconds: i64, channel: Channel, template: &str, t
 }
 
 /// A mail with an invoice.
-pub(super) fn mail(message: MessageId, seconds: i64, subject: &str, html: &str) -> (Capture, Vec<Vec<u8>>) {
+pub(super) fn mail(
+    message: MessageId,
+    seconds: i64,
+    subject: &str,
+    html: &str,
+) -> (Capture, Vec<Vec<u8>>) {
     let text = "Hello Ada,\n\nthank you for your order 4711. It will leave our warehouse tomorrow.\n\n2 x Tent pegs   9.90 EUR\n1 x Stove      49.00 EUR\n\nYour shop";
     let content = Content::Email {
         subject: subject.to_owned(),
@@ -221,7 +251,14 @@ pub(super) fn mail(message: MessageId, seconds: i64, subject: &str, html: &str) 
         },
         unsubscribe_url: String::new(),
     };
-    let mut capture = capture(message, seconds, Channel::Email, "order.confirmation", subject, content);
+    let mut capture = capture(
+        message,
+        seconds,
+        Channel::Email,
+        "order.confirmation",
+        subject,
+        content,
+    );
     capture.source = format!(
         "Message-ID: <{message}@shop.example>\r\nFrom: Outdoor Shop <orders@shop.example>\r\nTo: Ada <ada@example.com>\r\nSubject: =?utf-8?q?Your_order_4711_=E2=80=94_thank_you?=\r\nX-Long: one\r\n two\r\nMIME-Version: 1.0\r\nContent-Type: multipart/alternative; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain\r\n\r\n{text}\r\n--b--\r\n"
     );
@@ -235,12 +272,25 @@ pub(super) fn mail(message: MessageId, seconds: i64, subject: &str, html: &str) 
 
 pub(super) fn sms(message: MessageId, seconds: i64, text: &str) -> (Capture, Vec<Vec<u8>>) {
     let content = Content::Sms { text: text.into() };
-    (capture(message, seconds, Channel::Sms, "delivery.shipped", text, content), Vec::new())
+    (
+        capture(
+            message,
+            seconds,
+            Channel::Sms,
+            "delivery.shipped",
+            text,
+            content,
+        ),
+        Vec::new(),
+    )
 }
 
 pub(super) fn chat(message: MessageId, seconds: i64, text: &str) -> (Capture, Vec<Vec<u8>>) {
     let content = Content::Chat { text: text.into() };
-    (capture(message, seconds, Channel::Chat, "care.guide", text, content), Vec::new())
+    (
+        capture(message, seconds, Channel::Chat, "care.guide", text, content),
+        Vec::new(),
+    )
 }
 
 /// A mail as a template would make it.

@@ -41,6 +41,7 @@ export function enter(main) {
 
   function empty() {
     if (search.value) return notice('Nothing matches', 'Change the search above.');
+    if (feed.current() !== 'live') return notice('Not connected', 'The feed goes on by itself as soon as the gateway answers.');
     return notice('Nothing has happened yet', ['Every change of a notification shows up here by itself. Start with ',
       h('code', {}, 'tidings send'), ' or any gRPC client.']);
   }
@@ -75,6 +76,7 @@ export function enter(main) {
   let timer = null;
   const stop = feed.listen((news) => {
     if (news.kind === 'reset') { waiting = []; if (!paused) drawAll(); return; }
+    if (news.kind === 'state' && !feed.rows.length) drawAll();
     if (news.kind !== 'event') return;
     if (paused) { unseen += 1; say(list.querySelectorAll('.event').length); return; }
     waiting.push(news.event);

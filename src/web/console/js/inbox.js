@@ -18,8 +18,8 @@ function empty(about) {
   }
   const where = about ? h('code', {}, about.grpc_address) : 'its address';
   return notice('Nothing has been sent yet',
-    ['Send something: ', h('code', {}, 'tidings send order.confirmation --to you@shop.example --data order.json'),
-      ', or call ', h('code', {}, 'SendNotification'), ' at ', where, '.'],
+    ['Send something: ', h('code', { class: 'command' }, 'tidings send order.confirmation --to you@shop.example --data order.json'),
+      'or call ', h('code', {}, 'SendNotification'), ' at ', where, '.'],
     'Messages appear here for every channel whose provider is the outbox. What was accepted and not sent is under Notifications.');
 }
 
@@ -54,6 +54,7 @@ export function enter(main, params, about) {
   let id = params.id;
   let leaveMessage = null;
   let gone = false;
+  let offered = false;
   const list = h('ul', { class: 'mails', 'aria-label': 'Messages, newest first' });
   const tally = h('p', { class: 'tally', role: 'status' });
   const reader = h('section', { class: 'reader', 'aria-label': 'Message' });
@@ -84,16 +85,23 @@ export function enter(main, params, about) {
   async function load() {
     try {
       const answer = await getJson('/api/inbox');
-      const first = items === null;
       ({ items, limit } = answer);
       failure = null;
       if (gone) return;
       draw();
-      if (first && !id) showReader();
+      if (!id) offer();
     } catch (error) {
       failure = error;
       if (!gone) draw();
     }
+  }
+
+  /** Opens the newest message for somebody who has just come, where there is room beside the list. */
+  function offer() {
+    if (!offered && items.length && matchMedia('(min-width: 761px)').matches) {
+      location.replace(`#/inbox/${encodeURIComponent(items[0].id)}`);
+    } else if (!reader.firstChild) showReader();
+    offered = items.length > 0;
   }
 
   function showReader() {

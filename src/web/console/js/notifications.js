@@ -45,7 +45,7 @@ export function enter(main, params) {
 
   function empty() {
     if (filter) return notice('Nothing matches this filter', ['Fields: customer_id, template, state, state_reason, channel, category, reference, labels.<key>, create_time. ', h('a', { href: place('') }, 'Show all')]);
-    return notice('Nothing has been accepted yet', ['Send something: ', h('code', {}, 'tidings send order.confirmation --to you@shop.example --data order.json')]);
+    return notice('Nothing has been accepted yet', ['Send something: ', h('code', { class: 'command' }, 'tidings send order.confirmation --to you@shop.example --data order.json')]);
   }
 
   async function load(before = '') {
