@@ -250,7 +250,7 @@ impl Stream<'_> {
                 Some(event) = events.recv() => self.note(event)?,
                 answer = answers.next() => match answer {
                     Some(Ok(answer)) => self.answer(answer)?,
-                    Some(Err(error)) => return Err(self.lost(session.fault(error))),
+                    Some(Err(error)) => return Err(self.lost(&session.fault(error))),
                     None => break,
                 },
             }
@@ -318,9 +318,9 @@ impl Stream<'_> {
         (self.sent + self.refused_here).saturating_sub(self.progress.answered())
     }
 
-    fn lost(&self, cause: Failure) -> Failure {
+    fn lost(&self, cause: &Failure) -> Failure {
         self.progress.bar.finish_and_clear();
-        let what = match &cause {
+        let what = match cause {
             Failure::Told { what, .. } => what.clone(),
             Failure::Silent(_) => "the stream ended".to_owned(),
         };
@@ -337,13 +337,13 @@ impl Stream<'_> {
 
     fn finish(self) -> Result<(), Failure> {
         if let Some(error) = &self.broken {
-            return Err(self.lost(Failure::failed(
+            return Err(self.lost(&Failure::failed(
                 format!("the file cannot be read on: {error}"),
                 "",
             )));
         }
         if self.unanswered() > 0 {
-            return Err(self.lost(Failure::told(
+            return Err(self.lost(&Failure::told(
                 Exit::Unreachable,
                 "the gateway ended the stream",
                 "",

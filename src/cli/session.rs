@@ -7,7 +7,7 @@ use crate::proto::{
     GetNotificationRequest, GetPreferencesRequest, JsonCodec, ListNotificationsRequest,
     ListNotificationsResponse, ListTemplatesRequest, ListTemplatesResponse, Notification,
     Preferences, PreviewTemplateRequest, PreviewTemplateResponse, SendNotificationRequest,
-    SendNotificationResponse, UpdatePreferencesRequest, UpsertCustomerRequest,
+    SendNotificationResponse, UpdatePreferencesRequest, UpsertCustomerRequest, WireMessage,
 };
 
 use super::failure::{Exit, Failure};
@@ -39,7 +39,7 @@ impl Session {
     }
 
     /// A message as JSON.
-    pub(super) fn write<M: prost_reflect::prost::Message>(
+    pub(super) fn write<M: WireMessage>(
         &self,
         name: &str,
         message: &M,
@@ -54,9 +54,7 @@ impl Session {
         request: SendNotificationRequest,
     ) -> Result<SendNotificationResponse, Failure> {
         let answer = self.client.notifications().send_notification(request).await;
-        answer
-            .map(|answer| answer.into_inner())
-            .map_err(|error| self.fault(error))
+        Ok(answer.map_err(|error| self.fault(error))?.into_inner())
     }
 
     pub(super) async fn notification(&self, name: &str) -> Result<Notification, Failure> {
@@ -77,9 +75,7 @@ impl Session {
             .notifications()
             .list_notifications(request)
             .await;
-        answer
-            .map(|answer| answer.into_inner())
-            .map_err(|error| self.fault(error))
+        Ok(answer.map_err(|error| self.fault(error))?.into_inner())
     }
 
     pub(super) async fn cancel(
@@ -91,9 +87,7 @@ impl Session {
             .notifications()
             .cancel_notification(request)
             .await;
-        answer
-            .map(|answer| answer.into_inner())
-            .map_err(|error| self.fault(error))
+        Ok(answer.map_err(|error| self.fault(error))?.into_inner())
     }
 
     pub(super) async fn explain(
@@ -105,9 +99,7 @@ impl Session {
             .notifications()
             .explain_notification(request)
             .await;
-        answer
-            .map(|answer| answer.into_inner())
-            .map_err(|error| self.fault(error))
+        Ok(answer.map_err(|error| self.fault(error))?.into_inner())
     }
 
     /// A customer; `None` when there is none of that id.
@@ -167,9 +159,7 @@ impl Session {
         request: ListTemplatesRequest,
     ) -> Result<ListTemplatesResponse, Failure> {
         let answer = self.client.templates().list_templates(request).await;
-        answer
-            .map(|answer| answer.into_inner())
-            .map_err(|error| self.fault(error))
+        Ok(answer.map_err(|error| self.fault(error))?.into_inner())
     }
 
     pub(super) async fn preview(
@@ -177,9 +167,7 @@ impl Session {
         request: PreviewTemplateRequest,
     ) -> Result<PreviewTemplateResponse, Failure> {
         let answer = self.client.templates().preview_template(request).await;
-        answer
-            .map(|answer| answer.into_inner())
-            .map_err(|error| self.fault(error))
+        Ok(answer.map_err(|error| self.fault(error))?.into_inner())
     }
 }
 
