@@ -1,7 +1,11 @@
 //! The program against a gateway: a real gRPC server on port 0 that answers as told. What the gateway itself would
 //! answer is tested elsewhere; here it is what the command line asks, prints and ends with.
 
-#![expect(clippy::unwrap_used, reason = "a test says what it expects by failing")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test says what it expects by failing, and what it skips by a line"
+)]
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -150,11 +154,10 @@ impl NotificationService for Fake {
         request: Request<GetNotificationRequest>,
     ) -> Answered<GetNotificationResponse> {
         let mut states = self.states.lock().unwrap();
-        let (state, reason) = if states.len() > 1 {
-            states.remove(0)
-        } else {
-            states[0]
-        };
+        let (state, reason) = *states.first().unwrap();
+        if states.len() > 1 {
+            states.remove(0);
+        }
         let id = request.into_inner().name.replace("notifications/", "");
         Ok(Response::new(GetNotificationResponse {
             notification: Some(notification(&id, state, reason)),
@@ -834,4 +837,70 @@ async fn a_rendering_can_be_taken_apart() {
     let previews = gateway.fake.previews.lock().unwrap();
     assert_eq!(previews[0].name, "templates/order.shipped");
     assert_eq!(previews[1].locale, "de");
+}
+
+/// Runs the program on a terminal of its own, by util-linux's `script`; `None` where that is missing.
+async fn on_a_terminal(gateway: &Gateway, arguments: &str) -> Option<String> {
+    let line = format!("{} {arguments}", env!("CARGO_BIN_EXE_tidings"));
+    let output = Command::new("script")
+        .args(["--quiet", "--return", "--command", &line, "/dev/null"])
+        .env("TIDINGS_ADDRESS", gateway.address.to_string())
+        .env("NO_COLOR", "1")
+        .stdin(Stdio::null())
+        .output()
+        .await;
+    match output {
+        Ok(output) => Some(
+            String::from_utf8(output.stdout)
+                .unwrap()
+                .replace("\r\n", "\n"),
+        ),
+        Err(error) if std::env::var_os("TIDINGS_TEST_REQUIRE").is_some() => {
+            panic!("script: {error}")
+        }
+        Err(error) => {
+            println!("skipped: script (util-linux) cannot be run: {error}");
+            None
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_terminal_gets_tables_marks_and_a_progress_bar() {
+    let states = Arc::new(Mutex::new(vec![(State::Sent, "HANDED_OVER")]));
+    let gateway = Gateway::start(Fake {
+        states,
+        ..Fake::default()
+    })
+    .await;
+    let Some(out) = on_a_terminal(&gateway, "notifications list --limit 2").await else {
+        return;
+    };
+    let lines: Vec<_> = out.lines().map(str::trim).collect();
+    assert_eq!(
+        lines.len(),
+        3,
+        "a row is one line, however narrow the terminal: {out}"
+    );
+    assert_eq!(
+        lines[0],
+        "CREATED               NOTIFICATION  TEMPLATE       CUSTOMER  STATE                       NEXT"
+    );
+    assert!(!out.contains('\u{1b}'), "NO_COLOR is obeyed: {out}");
+
+    let out = on_a_terminal(&gateway, "explain n-1").await.unwrap();
+    assert!(
+        out.contains("order.shipped → customer c-1   SENT (HANDED_OVER)")
+            && out.contains(" ✓ topic         orders are on"),
+        "{out}"
+    );
+
+    let text: String = (0..3000).map(|n| format!("{GOOD}\"r-{n}\"}}\n")).collect();
+    let out = on_a_terminal(&gateway, &format!("send --file {}", gateway.file(&text)))
+        .await
+        .unwrap();
+    assert!(
+        out.contains("/s, ") && out.contains(" left") && out.contains("accepted     3000"),
+        "{out}"
+    );
 }

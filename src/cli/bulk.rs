@@ -68,12 +68,14 @@ impl Progress {
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }
-        Self {
+        let progress = Self {
             bar,
             accepted: 0,
             replayed: 0,
             refused: 0,
-        }
+        };
+        progress.show();
+        progress
     }
 
     /// Bytes of the file that were read.
