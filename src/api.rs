@@ -1,1 +1,4 @@
-//! L5: the gRPC door.
+//! L5: the gRPC doors.
+pub mod convert;
+pub mod errors;
+pub mod page;
