@@ -157,7 +157,10 @@ impl Refusal {
             .unwrap_or_default();
         facts.sort();
         Self {
-            reason: info.map_or_else(|| format!("{:?}", status.code()), |info| info.reason.clone()),
+            reason: info.map_or_else(
+                || format!("{:?}", status.code()),
+                |info| info.reason.clone(),
+            ),
             message: status.message().to_owned(),
             fields: details
                 .bad_request()

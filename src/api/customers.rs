@@ -156,12 +156,15 @@ impl CustomerDoor {
         shop: &ShopId,
         changes: Vec<(CustomerId, Change)>,
     ) -> Result<Customer, Rejection> {
-        self.change_all(shop, changes).await?.pop().unwrap_or_else(|| {
-            Err(Rejection::new(
-                RejectionReason::Internal,
-                "the gateway did not answer; send it again",
-            ))
-        })
+        self.change_all(shop, changes)
+            .await?
+            .pop()
+            .unwrap_or_else(|| {
+                Err(Rejection::new(
+                    RejectionReason::Internal,
+                    "the gateway did not answer; send it again",
+                ))
+            })
     }
 
     /// Each for itself; what failed, by its index.

@@ -163,9 +163,10 @@ mod tests {
         let held = connections.next().await.unwrap().unwrap();
 
         let mut second = TcpStream::connect(address).await.unwrap();
+        let mut byte = [0];
         let refused = tokio::select! {
             _ = connections.next() => panic!("there was no place"),
-            read = second.read(&mut [0]) => read,
+            read = second.read(&mut byte) => read,
         };
         assert!(matches!(refused, Ok(0) | Err(_)));
 
@@ -190,10 +191,16 @@ mod tests {
         let error = silent.read(&mut [0; 64]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
 
-        speaking.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
+        speaking
+            .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+            .await
+            .unwrap();
         let mut preface = [0; PREFACE_BYTES];
         heard.read_exact(&mut preface).await.unwrap();
         let waited = tokio::time::timeout(Duration::from_millis(200), heard.read(&mut [0])).await;
-        assert!(waited.is_err(), "after the preface there is no deadline: {waited:?}");
+        assert!(
+            waited.is_err(),
+            "after the preface there is no deadline: {waited:?}"
+        );
     }
 }

@@ -175,7 +175,8 @@ impl Notifications {
         };
         let found = self.shared.store.list(query).await.map_err(store_status)?;
         let (notifications, last) = fill_page(&found, usize::try_from(size).unwrap_or(usize::MAX));
-        let next_page_token = last.map_or_else(String::new, |last| tokens.seal(&scope, last.as_bytes()));
+        let next_page_token =
+            last.map_or_else(String::new, |last| tokens.seal(&scope, last.as_bytes()));
         Ok(proto::ListNotificationsResponse {
             notifications,
             next_page_token,
@@ -193,9 +194,10 @@ impl Notifications {
                 let id = notification_id(&name, "name").map_err(refuse)?;
                 (CancelTarget::Notification(id), Some(id))
             }
-            Some(Target::CancellationKey(key)) => {
-                (CancelTarget::Key(cancellation_key(key).map_err(refuse)?), None)
-            }
+            Some(Target::CancellationKey(key)) => (
+                CancelTarget::Key(cancellation_key(key).map_err(refuse)?),
+                None,
+            ),
             None => {
                 let why = "say what to stop: a name or a cancellation key";
                 return Err(refuse(bad_field("target", why)));
@@ -278,10 +280,7 @@ impl Notifications {
 }
 
 /// The notifications of a page, and the last one's id when there are more behind it.
-fn fill_page(
-    found: &[Record],
-    size: usize,
-) -> (Vec<proto::Notification>, Option<NotificationId>) {
+fn fill_page(found: &[Record], size: usize) -> (Vec<proto::Notification>, Option<NotificationId>) {
     let mut page = Vec::new();
     let mut last = None;
     let mut bytes = 0;
@@ -338,7 +337,10 @@ fn not_found(id: NotificationId) -> Rejection {
 fn already_final(id: NotificationId, standing: Standing) -> Rejection {
     Rejection::new(
         RejectionReason::AlreadyFinal,
-        format!("notification {id} has ended: {} ({})", standing.state, standing.reason),
+        format!(
+            "notification {id} has ended: {} ({})",
+            standing.state, standing.reason
+        ),
     )
     .with("state", standing.state.as_str())
     .with("state_reason", standing.reason.as_str())
@@ -353,7 +355,12 @@ mod tests {
         assert_eq!(descending(""), Ok(true));
         assert_eq!(descending("create_time"), Ok(false));
         assert_eq!(descending(" create_time  desc "), Ok(true));
-        for wrong in ["desc", "create_time down", "update_time", "create_time, state"] {
+        for wrong in [
+            "desc",
+            "create_time down",
+            "update_time",
+            "create_time, state",
+        ] {
             assert!(descending(wrong).is_err(), "{wrong}");
         }
     }
@@ -362,7 +369,13 @@ mod tests {
     fn names_and_keys_that_are_none_are_refused() {
         let name = "notifications/0192f600-0000-7000-8000-000000000000";
         assert!(notification_id(name, "name").is_ok());
-        for wrong in ["", "notifications/", "notifications/1", "customers/1", &name[14..]] {
+        for wrong in [
+            "",
+            "notifications/",
+            "notifications/1",
+            "customers/1",
+            &name[14..],
+        ] {
             assert!(notification_id(wrong, "name").is_err(), "{wrong}");
         }
         assert!(cancellation_key("order:4711".into()).is_ok());

@@ -172,7 +172,10 @@ fn passes(filter: &Filter, manifest: &Manifest) -> bool {
         } => {
             let holds = match field {
                 Field::Category => manifest.category.as_str() == value,
-                Field::Channel => manifest.channels.iter().any(|channel| channel.as_str() == value),
+                Field::Channel => manifest
+                    .channels
+                    .iter()
+                    .any(|channel| channel.as_str() == value),
                 _ => false,
             };
             holds == *equal
@@ -273,7 +276,11 @@ fn variables(
         Some(_) if !sample.is_empty() => Err(bad_field("sample", "goes without variables")),
         Some(given) => checked(bundle, manifest, given),
         None => {
-            let name = if sample.is_empty() { DEFAULT_SAMPLE } else { sample };
+            let name = if sample.is_empty() {
+                DEFAULT_SAMPLE
+            } else {
+                sample
+            };
             bundle
                 .sample(&manifest.key, name)
                 .cloned()
@@ -310,7 +317,10 @@ fn checked(
             description: violation.description,
         })
         .collect();
-    Err(Rejection::fields(RejectionReason::VariablesInvalid, violations))
+    Err(Rejection::fields(
+        RejectionReason::VariablesInvalid,
+        violations,
+    ))
 }
 
 /// Levels of objects and lists.
@@ -361,10 +371,10 @@ fn finding(channel: Channel, error: &RenderError, locale: &str) -> proto::LintFi
     proto::LintFinding {
         rule: "render/failed".to_owned(),
         severity: proto::lint_finding::Severity::Error.into(),
-        message: format!("{channel}: {error}"),
-        path: String::new(),
-        line: 0,
-        column: 0,
+        message: format!("{channel}: {}", error.sentence),
+        path: error.file.clone(),
+        line: i32::try_from(error.line).unwrap_or(0),
+        column: i32::try_from(error.column).unwrap_or(0),
         locale: locale.to_owned(),
     }
 }
@@ -378,7 +388,9 @@ mod tests {
         Catalog::open(Source::Embedded).unwrap().live()
     }
 
-    fn preview_of(change: fn(&mut proto::PreviewTemplateRequest)) -> Result<proto::PreviewTemplateResponse, Rejection> {
+    fn preview_of(
+        change: fn(&mut proto::PreviewTemplateRequest),
+    ) -> Result<proto::PreviewTemplateResponse, Rejection> {
         let mut request = proto::PreviewTemplateRequest {
             name: "templates/review.request".into(),
             ..Default::default()
@@ -400,7 +412,12 @@ mod tests {
             };
             let answer = preview(&bundle, request).unwrap();
             assert_eq!(answer.findings, []);
-            assert_eq!(answer.contents.len(), template.channels.len(), "{}", manifest.key);
+            assert_eq!(
+                answer.contents.len(),
+                template.channels.len(),
+                "{}",
+                manifest.key
+            );
             for content in answer.contents {
                 assert!(!content.text.is_empty(), "{content:?}");
                 let sms = content.channel() == proto::Channel::Sms;
@@ -414,8 +431,12 @@ mod tests {
         use RejectionReason as R;
         type Spoil = fn(&mut proto::PreviewTemplateRequest);
         let cases: [(R, &str, Spoil); 7] = [
-            (R::TemplateNotFound, "", |r| r.name = "templates/no.such".into()),
-            (R::FieldInvalid, "name", |r| r.name = "review.request".into()),
+            (R::TemplateNotFound, "", |r| {
+                r.name = "templates/no.such".into()
+            }),
+            (R::FieldInvalid, "name", |r| {
+                r.name = "review.request".into()
+            }),
             (R::LocaleInvalid, "locale", |r| r.locale = "x".repeat(36)),
             (R::FieldInvalid, "sample", |r| r.sample = "none".into()),
             (R::FieldInvalid, "variant", |r| r.variant = "none".into()),
@@ -430,7 +451,10 @@ mod tests {
         for (reason, field, spoil) in cases {
             let rejection = preview_of(spoil).unwrap_err();
             assert_eq!(rejection.reason, reason, "{rejection}");
-            let first = rejection.violations.first().map_or("", |v| v.field.as_str());
+            let first = rejection
+                .violations
+                .first()
+                .map_or("", |v| v.field.as_str());
             assert!(first.starts_with(field), "{rejection:?}");
         }
         assert!(preview_of(|r| r.sample = "minimal".into()).is_ok());
@@ -452,6 +476,8 @@ mod tests {
         assert!(keys("category = RELATIONSHIP").contains(&"review.request".to_owned()));
         assert!(!keys("category != relationship").contains(&"review.request".to_owned()));
         assert!(check_filter(&Filter::parse("state = SENT").unwrap()).is_err());
-        assert!(check_filter(&Filter::parse("create_time > 2026-01-01T00:00:00Z").unwrap()).is_err());
+        assert!(
+            check_filter(&Filter::parse("create_time > 2026-01-01T00:00:00Z").unwrap()).is_err()
+        );
     }
 }

@@ -39,10 +39,14 @@ fn an_item_of_a_batch_is_told_the_same_way() {
 
 #[test]
 fn a_service_that_is_busy_is_not_unreachable() {
-    let details = ErrorDetails::with_error_info("OVERLOADED", "tidings", Default::default());
+    let details =
+        ErrorDetails::with_error_info("OVERLOADED", "tidings", std::collections::HashMap::new());
     let busy = Status::with_error_details(Code::Unavailable, "too much", details);
     assert_eq!(ClientError::from(busy).exit_code(), 1);
-    assert_eq!(ClientError::from(Status::unavailable("broken pipe")).exit_code(), 5);
+    assert_eq!(
+        ClientError::from(Status::unavailable("broken pipe")).exit_code(),
+        5
+    );
     assert_eq!(
         ClientError::from(Status::out_of_range("message too large")).lines(),
         ["OutOfRange: message too large"]
@@ -52,7 +56,11 @@ fn a_service_that_is_busy_is_not_unreachable() {
 #[tokio::test]
 async fn where_nobody_listens_nobody_answers() {
     // A port that was free a moment ago.
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
     for address in [
         format!("127.0.0.1:{port}"),
         format!("http://127.0.0.1:{port}"),

@@ -199,12 +199,20 @@ mod tests {
 
     #[test]
     fn a_refused_item_names_its_place() {
-        let item = Rejection::field(RejectionReason::FieldInvalid, "intent.template", "is no key");
+        let item = Rejection::field(
+            RejectionReason::FieldInvalid,
+            "intent.template",
+            "is no key",
+        );
         // The second draft of those at places 1 and 3.
         let placed = in_batch(at_index(item.clone(), 1), &[1, 3]);
         let whole = prefixed(placed);
         assert_eq!(whole.violations[0].field, "requests[3].intent.template");
         assert!(whole.message.starts_with("requests[3]: "));
-        assert_eq!(prefixed(item.clone()), item, "of an unknown item nothing is said");
+        assert_eq!(
+            prefixed(item.clone()),
+            item,
+            "of an unknown item nothing is said"
+        );
     }
 }
