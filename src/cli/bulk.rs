@@ -15,9 +15,9 @@ use tokio_stream::wrappers::ReceiverStream;
 use super::failure::{Exit, Failure};
 use super::input::{Line, Lines};
 use super::output::{Output, clean, note};
-use super::session::{Session, codec};
+use super::session::{Session, codec, sentence};
 use super::show;
-use crate::client::ClientError;
+use crate::client::Refusal;
 use crate::proto::stream_notifications_response::Result as Answer;
 use crate::proto::{
     JsonCodec, SendNotificationRequest, StreamNotificationsRequest, StreamNotificationsResponse,
@@ -46,6 +46,17 @@ pub(super) async fn open(path: &Path) -> Result<(Source, Option<u64>), Failure> 
     let size = file.metadata().await.map_err(unreadable)?.len();
     let input: Box<dyn AsyncBufRead + Unpin + Send> = Box::new(BufReader::new(file));
     Ok((Lines::new(input), Some(size)))
+}
+
+/// A refusal before any gateway was asked.
+pub(super) fn here(reason: &str, message: &str) -> Refusal {
+    Refusal {
+        reason: reason.to_owned(),
+        message: message.to_owned(),
+        fields: Vec::new(),
+        facts: Vec::new(),
+        retry_after: None,
+    }
 }
 
 /// How far it has come: a bar on a terminal, counts at the end.
@@ -90,21 +101,15 @@ impl Progress {
     }
 
     /// A line that was refused.
-    pub(super) fn refused(
-        &mut self,
-        output: &mut Output,
-        line: u64,
-        reason: &str,
-        why: &str,
-    ) -> Result<(), Failure> {
+    pub(super) fn refused(&mut self, output: &mut Output, line: u64, refusal: &Refusal) -> Result<(), Failure> {
         self.refused += 1;
         self.show();
         if output.is_json() {
-            let item = json!({"line": line, "error": {"reason": reason, "message": why}});
+            let item = json!({"line": line, "error": {"reason": refusal.reason, "message": refusal.message}});
             return Ok(self.bar.suspend(|| output.json_line(&item))?);
         }
-        self.bar
-            .suspend(|| note(&format!("line {line}: {} ({reason})", clean(why))));
+        let text = format!("line {line}: {}", clean(&sentence(refusal)));
+        self.bar.suspend(|| note(&text));
         Ok(())
     }
 
@@ -273,8 +278,7 @@ impl Stream<'_> {
             Read::Refused { line, bytes, why } => {
                 self.refused_here += 1;
                 self.progress.read(bytes);
-                self.progress
-                    .refused(self.output, line, "FIELD_INVALID", &why)?;
+                self.progress.refused(self.output, line, &here("FIELD_INVALID", &why))?;
             }
             Read::Broken(error) => self.broken = Some(error),
         }
@@ -302,17 +306,11 @@ impl Stream<'_> {
                 }
                 Ok(())
             }
-            Some(Answer::Error(status)) => match ClientError::from(&status) {
-                ClientError::Refused { reason, message } => {
-                    self.progress.refused(self.output, line, &reason, &message)
-                }
-                other => self
-                    .progress
-                    .refused(self.output, line, "INTERNAL", &other.to_string()),
-            },
-            None => self
-                .progress
-                .refused(self.output, line, "INTERNAL", "the answer is empty"),
+            Some(Answer::Error(status)) => {
+                let refusal = Refusal::of_item(&status);
+                self.progress.refused(self.output, line, &refusal)
+            }
+            None => self.progress.refused(self.output, line, &here("INTERNAL", "the answer is empty")),
         }
     }
 

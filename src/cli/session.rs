@@ -1,6 +1,6 @@
 //! The connection to a gateway as commands use it: one place for each call, and faults turned into words and exit codes.
 
-use crate::client::{Client, ClientError};
+use crate::client::{Client, ClientError, Refusal};
 use crate::proto::{
     CancelNotificationRequest, CancelNotificationResponse, Customer, DeleteCustomerRequest,
     ExplainNotificationRequest, ExplainNotificationResponse, GetCustomerRequest,
@@ -110,7 +110,7 @@ impl Session {
         match self.client.customers().get_customer(request).await {
             Ok(answer) => Ok(answer.into_inner().customer),
             Err(status) => match ClientError::from(status) {
-                ClientError::Refused { reason, .. } if reason == "CUSTOMER_NOT_FOUND" => Ok(None),
+                ClientError::Refused(refusal) if refusal.reason == "CUSTOMER_NOT_FOUND" => Ok(None),
                 error => Err(self.fault(error)),
             },
         }
@@ -178,20 +178,31 @@ pub(super) fn codec() -> Result<JsonCodec, Failure> {
 
 fn failure(address: &str, error: ClientError) -> Failure {
     match error {
-        ClientError::Address(given) => Failure::usage(
-            format!("{given:?} is not an address"),
-            "give --address (or TIDINGS_ADDRESS) as host:port, such as 127.0.0.1:50051",
-        ),
-        ClientError::Unreachable(why) => Failure::told(
+        ClientError::Unreachable { cause, .. } => Failure::told(
             Exit::Unreachable,
-            format!("no gateway answers at {address}: {why}"),
+            format!("no gateway answers at {address}: {cause}"),
             "start one with: tidings dev    or name another with --address or TIDINGS_ADDRESS",
         ),
-        ClientError::Refused { reason, message } => {
-            let advice = advice(&reason);
-            Failure::failed(format!("{message} ({reason})"), advice)
+        ClientError::Refused(refusal) => {
+            let advice = match refusal.retry_after {
+                Some(after) => format!("wait {} s and run it again", after.as_secs().max(1)),
+                None => advice(&refusal.reason).to_owned(),
+            };
+            Failure::failed(sentence(&refusal), advice)
         }
     }
+}
+
+/// A refusal on one line: its sentence, every further field, its reason.
+pub(super) fn sentence(refusal: &Refusal) -> String {
+    // The sentence is about the first field already.
+    let further: String = refusal
+        .fields
+        .iter()
+        .skip(1)
+        .map(|(field, rule)| format!("; {field}: {rule}"))
+        .collect();
+    format!("{}{further} ({})", refusal.message, refusal.reason)
 }
 
 /// What to do about a refusal whose own sentence does not say it.
