@@ -1,0 +1,136 @@
+#!/usr/bin/env bash
+# Installs what the checks need and a new machine lacks, pinned, into .tools/ (git-ignored) and, where only the system can
+# have it, by apt-get. Looks before it acts, so a second run does nothing and takes a moment.
+#
+#   scripts/setup.sh test    what `make test` needs
+#   scripts/setup.sh lint    what `make lint` needs
+#   scripts/setup.sh all     both (the default)
+#
+# Building and trying tidings needs none of this, only Rust and a C compiler.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+readonly NEXTEST=0.9.143
+readonly DENY=0.20.2
+readonly NODE_AT_LEAST=20
+readonly PYTHON_AT_LEAST=3.10
+tools=$PWD/.tools
+
+say() { printf 'setup: %s\n' "$*"; }
+fail() {
+  printf 'setup: %s\n' "$*" >&2
+  exit 1
+}
+has() { command -v "$1" >/dev/null 2>&1; }
+
+# apt_install PACKAGE...: 0 when they are there afterwards.
+apt_updated=
+apt_install() {
+  local as=()
+  has apt-get || { say "$* is missing and this is not Debian or Ubuntu: install it by hand"; return 1; }
+  if [ "$(id -u)" -ne 0 ]; then
+    if has sudo && sudo -n true 2>/dev/null; then
+      as=(sudo -n)
+    else
+      say "$* is missing and there are no rights to install it: sudo apt-get install $*"
+      return 1
+    fi
+  fi
+  say "installing $* with apt-get"
+  if [ -z "$apt_updated" ]; then
+    "${as[@]}" apt-get update -qq </dev/null || say "apt-get update failed; going on with the lists that are here"
+    apt_updated=1
+  fi
+  "${as[@]}" env DEBIAN_FRONTEND=noninteractive \
+    apt-get install -y -qq --no-install-recommends "$@" </dev/null >"$tools/apt.log" 2>&1 || {
+    tail -n 5 "$tools/apt.log" >&2
+    say "apt-get could not install $*"
+    return 1
+  }
+}
+
+# fresh STAMP FILE...: whether STAMP was made from just these files; stamp writes it.
+fresh() { [ -f "$1" ] && [ "$(cat "$1")" = "$(cat "${@:2}" | sha256sum)" ]; }
+stamp() { cat "${@:2}" | sha256sum >"$1"; }
+
+rust() {
+  has cargo || fail "cargo is missing: install Rust with rustup; rust-toolchain.toml names the version"
+  has cc || apt_install gcc libc6-dev || fail "a C compiler is needed to build"
+}
+
+# cargo_tool NAME VERSION: NAME from the path or .tools/cargo, else built.
+cargo_tool() {
+  if has "$1" || [ -x "$tools/cargo/bin/$1" ]; then return; fi
+  say "building $1 $2 (some minutes, once)"
+  cargo install --quiet --locked "$1" --version "$2" --root "$tools/cargo" </dev/null ||
+    fail "cargo could not install $1 $2"
+}
+
+python_packages() {
+  local wanted=scripts/requirements.txt made=$tools/venv/.made-from
+  if fresh "$made" "$wanted" && [ -x "$tools/venv/bin/python" ]; then return; fi
+  has python3 || apt_install python3 || fail "python3 is needed by the tests"
+  python3 -c "import sys; sys.exit(sys.version_info < (${PYTHON_AT_LEAST/./, }))" ||
+    fail "python3 is $(python3 -V 2>&1 | cut -d' ' -f2); the tests need $PYTHON_AT_LEAST or newer"
+  python3 -c 'import ensurepip, venv' 2>/dev/null || apt_install python3-venv ||
+    fail "python3 cannot make virtual environments"
+  say "installing Python packages into .tools/venv"
+  [ -x "$tools/venv/bin/python" ] || python3 -m venv "$tools/venv"
+  "$tools/venv/bin/python" -m pip install --quiet --disable-pip-version-check --requirement "$wanted" </dev/null ||
+    fail "pip could not install $wanted"
+  stamp "$made" "$wanted"
+}
+
+node_packages() {
+  local wanted=(scripts/package.json scripts/package-lock.json scripts/.npmrc) made=$tools/node/.made-from
+  if fresh "$made" "${wanted[@]}" && [ -d "$tools/node/node_modules" ]; then return; fi
+  if ! has node || ! has npm; then
+    apt_install nodejs npm || fail "node and npm are needed by the checks"
+  fi
+  [ "$(node -p 'process.versions.node.split(".")[0]')" -ge "$NODE_AT_LEAST" ] ||
+    fail "node is $(node --version); the checks need $NODE_AT_LEAST or newer"
+  say "installing npm packages into .tools/node"
+  mkdir -p "$tools/node"
+  cp "${wanted[@]}" "$tools/node/"
+  (cd "$tools/node" && npm ci --no-progress --loglevel=error </dev/null >npm.log 2>&1) || {
+    tail -n 15 "$tools/node/npm.log" >&2
+    fail "npm could not install scripts/package-lock.json"
+  }
+  stamp "$made" "${wanted[@]}"
+}
+
+# What a test asks of the system. When it cannot be had, that test says so: as skipped, or under TIDINGS_TEST_REQUIRE=1 as failed.
+system_programs() {
+  has openssl || apt_install openssl || true
+  has chromium || has chromium-browser || has google-chrome || apt_install chromium ||
+    say "without a browser the console's tests cannot run"
+}
+
+for_tests() {
+  rust
+  cargo_tool cargo-nextest "$NEXTEST"
+  python_packages
+  node_packages
+  system_programs
+}
+
+for_lint() {
+  rust
+  cargo_tool cargo-deny "$DENY"
+  node_packages
+}
+
+mkdir -p "$tools"
+# One setup at a time: two in one tree would install over each other.
+exec 9>"$tools/.lock"
+flock 9
+case ${1:-all} in
+  test) for_tests ;;
+  lint) for_lint ;;
+  all)
+    for_tests
+    for_lint
+    ;;
+  *) fail "usage: scripts/setup.sh [test|lint|all]" ;;
+esac
+say "ready (${1:-all})"

@@ -1,0 +1,9 @@
+subject = A new delivery date for your order { $number }
+preheader = We now expect it on { $date }. Sorry for the wait.
+headline = Your order needs a little longer
+intro = We are sorry: your order { $number } is taking longer than we told you. We now expect it to arrive on { $date }.
+label-new-date = New delivery date
+label-previous-date = Previous date
+label-what-happened = What happened
+closing = You don’t need to do anything. If the new date doesn’t suit you, write to { $email } and we’ll find a solution.
+sms = { $shop }: sorry, your order { $number } is delayed. New delivery date: { $date }.

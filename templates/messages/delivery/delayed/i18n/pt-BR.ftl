@@ -1,0 +1,9 @@
+subject = Nova data de entrega do seu pedido { $number }
+preheader = A nova previsão é { $date }. Pedimos desculpas pela demora.
+headline = O seu pedido vai demorar um pouco mais
+intro = Pedimos desculpas: o seu pedido { $number } está demorando mais do que informamos. A nova previsão de entrega é { $date }.
+label-new-date = Nova previsão de entrega
+label-previous-date = Previsão anterior
+label-what-happened = O que aconteceu
+closing = Você não precisa fazer nada. Se a nova data não for boa para você, escreva para { $email } e encontraremos uma solução.
+sms = { $shop }: o seu pedido { $number } vai atrasar. Nova data de entrega: { $date }. Desculpe a demora.

@@ -1,0 +1,9 @@
+subject = Thank you! We have your order { $number }
+preheader = { $total } in total. We’ll let you know as soon as it ships.
+headline = Thank you for your order
+intro = We have received your order { $number } and are getting it ready. You will hear from us as soon as it is on its way.
+order-heading = What you ordered
+address-heading = Delivery address
+invoice = Your invoice is attached to this message.
+mistake = Spotted a mistake? Write to { $email } and we’ll put it right.
+sms = { $shop }: thank you! We have your order { $number } and will tell you when it ships.

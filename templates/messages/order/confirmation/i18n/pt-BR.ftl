@@ -1,0 +1,9 @@
+subject = Recebemos o seu pedido { $number }
+preheader = Total de { $total }. Avisaremos assim que o pedido for enviado.
+headline = Agradecemos a sua compra
+intro = Recebemos o seu pedido { $number } e já estamos preparando tudo. Você receberá uma mensagem assim que ele for enviado.
+order-heading = O que você pediu
+address-heading = Endereço de entrega
+invoice = A nota fiscal está anexada a esta mensagem.
+mistake = Encontrou algum erro? Escreva para { $email } e nós corrigimos.
+sms = { $shop }: recebemos o seu pedido { $number }. Avisaremos assim que for enviado.

@@ -1,0 +1,9 @@
+subject = Is everything all right with your order?
+preheader = One tap is enough to tell us.
+headline = Are you happy with your order?
+intro = Your order { $number } has been with you for a little while. Is everything the way you hoped?
+label-items = What you ordered
+happy = Yes, I’m happy
+unhappy = No, I need help
+closing = If something isn’t right, we want to know, and we’ll take care of it.
+sms = { $shop }: happy with your order { $number }? Yes: { $happy } I need help: { $unhappy }

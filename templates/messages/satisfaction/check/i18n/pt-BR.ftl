@@ -1,0 +1,9 @@
+subject = Deu tudo certo com o seu pedido?
+preheader = Basta um toque para nos contar.
+headline = Você gostou do seu pedido?
+intro = O seu pedido { $number } já está com você há alguns dias. Está tudo como você esperava?
+label-items = O que você pediu
+happy = Sim, deu tudo certo
+unhappy = Não, preciso de ajuda
+closing = Se algo não estiver bem, queremos saber e vamos cuidar disso.
+sms = { $shop }: deu tudo certo com o pedido { $number }? Sim: { $happy } Preciso de ajuda: { $unhappy }
