@@ -12,7 +12,9 @@ use crate::domain::channel::Channel;
 use crate::domain::content::Outgoing;
 
 pub mod discord;
+mod http;
 pub mod outbox;
+pub mod secret;
 pub mod smtp;
 pub mod twilio;
 
@@ -83,4 +85,13 @@ pub fn clean_reply(reply: &str) -> String {
         .chars()
         .take(500)
         .collect()
+}
+
+/// The same, with the recipient's address masked: servers like to repeat it.
+fn reply_for(outgoing: &Outgoing, reply: &str) -> String {
+    let (address, masked) = (outgoing.address.reveal(), outgoing.address.masked());
+    let local = reply.replace(address, &masked);
+    // A server may have changed the case of a mail address.
+    let key = outgoing.address.key();
+    clean_reply(&local.replace(&key, &masked))
 }

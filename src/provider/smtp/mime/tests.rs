@@ -1,0 +1,56 @@
+use super::*;
+
+#[test]
+fn names_become_bare() {
+    assert_eq!(bare_filename("../../etc/passwd"), "passwd");
+    assert_eq!(bare_filename("C:\\x\\invoice.pdf"), "invoice.pdf");
+    assert_eq!(
+        bare_filename("in\r\nvoice\u{202e}fdp.exe"),
+        "in voicefdp.exe"
+    );
+    assert_eq!(bare_filename(".."), "attachment");
+    assert_eq!(bare_filename("a\"; filename=\"b"), "a__ filename=_b");
+}
+
+#[test]
+fn lines_become_one() {
+    assert_eq!(clean_line("a\r\nBcc: b\0\u{2028}c", 99), "a Bcc: b c");
+    assert_eq!(clean_line("\u{202e}evil\u{feff}", 99), "evil");
+    assert_eq!(clean_line("👩‍🚀 ok", 99), "👩‍🚀 ok");
+    assert_eq!(clean_line(&"x".repeat(5_000), 250).len(), 250);
+}
+
+#[test]
+fn line_ends_become_crlf() {
+    assert_eq!(
+        clean_text("a\nb\r\nc\rd\r\r\n\n\0e\tf"),
+        "a\r\nb\r\nc\r\nd\r\n\r\n\r\ne\tf"
+    );
+}
+
+#[test]
+fn media_types_stay_leaves() {
+    let text = |kind: &str| media_type(kind).as_ref().to_string();
+    assert_eq!(text("application/pdf"), "application/pdf");
+    assert_eq!(text("text/calendar; method=REQUEST"), "text/calendar");
+    for odd in ["message/rfc822", "Multipart/mixed", "x", "a/b\r\nX: y", ""] {
+        assert_eq!(text(odd), "application/octet-stream");
+    }
+}
+
+#[test]
+fn urls_stay_in_their_header() {
+    assert_eq!(
+        header_url("https://shop.example/u?t=a b\r\nBcc: x>é").as_deref(),
+        Some("<https://shop.example/u?t=a%20b%0D%0ABcc:%20x%3E%C3%A9>")
+    );
+    assert_eq!(header_url("javascript:alert(1)"), None);
+    assert_eq!(header_url(""), None);
+    assert_eq!(header_url(&format!("https://{}", "x".repeat(2_000))), None);
+}
+
+#[test]
+fn international_domains_are_spelled_in_ascii() {
+    let address = address("post@münchen.example").unwrap();
+    assert_eq!(address.to_string(), "post@xn--mnchen-3ya.example");
+}
