@@ -4,6 +4,7 @@
 //! and the conversions of well-known types, each of which refuses what its target cannot hold.
 
 pub use generated::*;
+pub use prost::Message as WireMessage;
 pub use prost_types::Timestamp as WireTime;
 pub use prost_types::{FieldMask, Struct, Value};
 pub use tonic_types::pb::Status as RpcStatus;

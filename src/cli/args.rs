@@ -109,12 +109,12 @@ pub struct DevOptions {
 }
 
 /// A share of one channel's hand-overs that fail.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Chaos {
     /// Which channel.
     pub channel: Channel,
-    /// From 0 to 1.
-    pub share: f64,
+    /// From 0 to 100.
+    pub percent: u8,
 }
 
 /// `tidings serve`

@@ -15,9 +15,9 @@ use tokio_stream::wrappers::ReceiverStream;
 use super::failure::{Exit, Failure};
 use super::input::{Line, Lines};
 use super::output::{Output, clean, note};
-use super::session::{Session, codec};
+use super::session::{Session, codec, sentence};
 use super::show;
-use crate::client::ClientError;
+use crate::client::Refusal;
 use crate::proto::stream_notifications_response::Result as Answer;
 use crate::proto::{
     JsonCodec, SendNotificationRequest, StreamNotificationsRequest, StreamNotificationsResponse,
@@ -48,6 +48,17 @@ pub(super) async fn open(path: &Path) -> Result<(Source, Option<u64>), Failure> 
     Ok((Lines::new(input), Some(size)))
 }
 
+/// A refusal before any gateway was asked.
+pub(super) fn here(reason: &str, message: &str) -> Refusal {
+    Refusal {
+        reason: reason.to_owned(),
+        message: message.to_owned(),
+        fields: Vec::new(),
+        facts: Vec::new(),
+        retry_after: None,
+    }
+}
+
 /// How far it has come: a bar on a terminal, counts at the end.
 pub(super) struct Progress {
     bar: ProgressBar,
@@ -68,12 +79,14 @@ impl Progress {
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }
-        Self {
+        let progress = Self {
             bar,
             accepted: 0,
             replayed: 0,
             refused: 0,
-        }
+        };
+        progress.show();
+        progress
     }
 
     /// Bytes of the file that were read.
@@ -88,21 +101,15 @@ impl Progress {
     }
 
     /// A line that was refused.
-    pub(super) fn refused(
-        &mut self,
-        output: &mut Output,
-        line: u64,
-        reason: &str,
-        why: &str,
-    ) -> Result<(), Failure> {
+    pub(super) fn refused(&mut self, output: &mut Output, line: u64, refusal: &Refusal) -> Result<(), Failure> {
         self.refused += 1;
         self.show();
         if output.is_json() {
-            let item = json!({"line": line, "error": {"reason": reason, "message": why}});
+            let item = json!({"line": line, "error": {"reason": refusal.reason, "message": refusal.message}});
             return Ok(self.bar.suspend(|| output.json_line(&item))?);
         }
-        self.bar
-            .suspend(|| note(&format!("line {line}: {} ({reason})", clean(why))));
+        let text = format!("line {line}: {}", clean(&sentence(refusal)));
+        self.bar.suspend(|| note(&text));
         Ok(())
     }
 
@@ -250,7 +257,7 @@ impl Stream<'_> {
                 Some(event) = events.recv() => self.note(event)?,
                 answer = answers.next() => match answer {
                     Some(Ok(answer)) => self.answer(answer)?,
-                    Some(Err(error)) => return Err(self.lost(session.fault(error))),
+                    Some(Err(error)) => return Err(self.lost(&session.fault(error))),
                     None => break,
                 },
             }
@@ -271,8 +278,7 @@ impl Stream<'_> {
             Read::Refused { line, bytes, why } => {
                 self.refused_here += 1;
                 self.progress.read(bytes);
-                self.progress
-                    .refused(self.output, line, "FIELD_INVALID", &why)?;
+                self.progress.refused(self.output, line, &here("FIELD_INVALID", &why))?;
             }
             Read::Broken(error) => self.broken = Some(error),
         }
@@ -300,17 +306,11 @@ impl Stream<'_> {
                 }
                 Ok(())
             }
-            Some(Answer::Error(status)) => match ClientError::from(&status) {
-                ClientError::Refused { reason, message } => {
-                    self.progress.refused(self.output, line, &reason, &message)
-                }
-                other => self
-                    .progress
-                    .refused(self.output, line, "INTERNAL", &other.to_string()),
-            },
-            None => self
-                .progress
-                .refused(self.output, line, "INTERNAL", "the answer is empty"),
+            Some(Answer::Error(status)) => {
+                let refusal = Refusal::of_item(&status);
+                self.progress.refused(self.output, line, &refusal)
+            }
+            None => self.progress.refused(self.output, line, &here("INTERNAL", "the answer is empty")),
         }
     }
 
@@ -318,9 +318,9 @@ impl Stream<'_> {
         (self.sent + self.refused_here).saturating_sub(self.progress.answered())
     }
 
-    fn lost(&self, cause: Failure) -> Failure {
+    fn lost(&self, cause: &Failure) -> Failure {
         self.progress.bar.finish_and_clear();
-        let what = match &cause {
+        let what = match cause {
             Failure::Told { what, .. } => what.clone(),
             Failure::Silent(_) => "the stream ended".to_owned(),
         };
@@ -337,13 +337,13 @@ impl Stream<'_> {
 
     fn finish(self) -> Result<(), Failure> {
         if let Some(error) = &self.broken {
-            return Err(self.lost(Failure::failed(
+            return Err(self.lost(&Failure::failed(
                 format!("the file cannot be read on: {error}"),
                 "",
             )));
         }
         if self.unanswered() > 0 {
-            return Err(self.lost(Failure::told(
+            return Err(self.lost(&Failure::told(
                 Exit::Unreachable,
                 "the gateway ended the stream",
                 "",

@@ -8,7 +8,7 @@ use super::failure::Failure;
 use super::output::{Output, Tone, Toned};
 use super::session::Session;
 use super::show;
-use crate::client::ClientError;
+use crate::client::Refusal;
 use crate::domain::channel::Channel;
 use crate::proto::{
     self, BatchUpsertCustomersRequest, ContactPoint, Customer, FieldMask, Preferences,
@@ -150,7 +150,7 @@ async fn import(address: &str, output: &mut Output, file: &Path) -> Result<(), F
                 batch.push((number, request));
                 bytes += line.bytes;
             }
-            Err(why) => progress.refused(output, number, "FIELD_INVALID", &why)?,
+            Err(why) => progress.refused(output, number, &bulk::here("FIELD_INVALID", &why))?,
         }
         if batch.len() >= BATCH || bytes >= BATCH_BYTES {
             store(&session, output, &mut progress, std::mem::take(&mut batch)).await?;
@@ -182,11 +182,7 @@ async fn store(
         let line = usize::try_from(*index)
             .ok()
             .and_then(|index| numbers.get(index));
-        let (reason, message) = match ClientError::from(status) {
-            ClientError::Refused { reason, message } => (reason, message),
-            other => ("INTERNAL".to_owned(), other.to_string()),
-        };
-        progress.refused(output, line.copied().unwrap_or(0), &reason, &message)?;
+        progress.refused(output, line.copied().unwrap_or(0), &Refusal::of_item(status))?;
     }
     progress.took(numbers.len().saturating_sub(answer.failed_requests.len()) as u64);
     Ok(())

@@ -184,10 +184,11 @@ impl Output {
 }
 
 fn drawn(headers: &[&str], rows: &[Vec<Toned>], colour: bool) -> String {
+    // Cells are never broken into lines: an id must stay in one piece to be copied, and some terminals say they are 0 wide.
     let mut table = Table::new();
     table
         .load_style(presets::NOTHING)
-        .set_content_arrangement(ContentArrangement::Dynamic);
+        .set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(headers.iter().map(|header| {
         let cell = Cell::new(header).set_alignment(CellAlignment::Left);
         if colour {

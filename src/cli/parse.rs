@@ -21,21 +21,14 @@ pub(super) fn speed(text: &str) -> Result<f64, String> {
         .ok_or_else(|| "give a speed from 1x to 100000x, such as 60x".to_owned())
 }
 
-/// `email=5%`, `sms=0.5%`.
+/// `email=5%`, `sms=50`.
 pub(super) fn chaos(text: &str) -> Result<Chaos, String> {
     let right = || "give a channel and a share from 0% to 100%, such as email=5%".to_owned();
     let (name, share) = text.split_once('=').ok_or_else(right)?;
-    let percent: f64 = share
-        .strip_suffix('%')
-        .unwrap_or(share)
-        .parse()
-        .map_err(|_| right())?;
-    if !(0.0..=100.0).contains(&percent) {
-        return Err(right());
-    }
+    let percent = share.strip_suffix('%').unwrap_or(share).parse::<u8>().ok();
     Ok(Chaos {
         channel: channel(name).map_err(|error| error.to_string())?,
-        share: percent / 100.0,
+        percent: percent.filter(|percent| *percent <= 100).ok_or_else(right)?,
     })
 }
 
@@ -76,9 +69,9 @@ mod tests {
 
     #[test]
     fn chaos_is_a_share_of_a_channel() {
-        let share = |text| chaos(text).map(|chaos| (chaos.channel, chaos.share));
-        assert_eq!(share("email=5%"), Ok((Channel::Email, 0.05)));
-        assert_eq!(share("sms=100"), Ok((Channel::Sms, 1.0)));
+        let share = |text| chaos(text).map(|chaos| (chaos.channel, chaos.percent));
+        assert_eq!(share("email=5%"), Ok((Channel::Email, 5)));
+        assert_eq!(share("sms=100"), Ok((Channel::Sms, 100)));
         for text in [
             "email",
             "email=",

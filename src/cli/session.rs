@@ -1,13 +1,13 @@
 //! The connection to a gateway as commands use it: one place for each call, and faults turned into words and exit codes.
 
-use crate::client::{Client, ClientError};
+use crate::client::{Client, ClientError, Refusal};
 use crate::proto::{
     CancelNotificationRequest, CancelNotificationResponse, Customer, DeleteCustomerRequest,
     ExplainNotificationRequest, ExplainNotificationResponse, GetCustomerRequest,
     GetNotificationRequest, GetPreferencesRequest, JsonCodec, ListNotificationsRequest,
     ListNotificationsResponse, ListTemplatesRequest, ListTemplatesResponse, Notification,
     Preferences, PreviewTemplateRequest, PreviewTemplateResponse, SendNotificationRequest,
-    SendNotificationResponse, UpdatePreferencesRequest, UpsertCustomerRequest,
+    SendNotificationResponse, UpdatePreferencesRequest, UpsertCustomerRequest, WireMessage,
 };
 
 use super::failure::{Exit, Failure};
@@ -39,7 +39,7 @@ impl Session {
     }
 
     /// A message as JSON.
-    pub(super) fn write<M: prost_reflect::prost::Message>(
+    pub(super) fn write<M: WireMessage>(
         &self,
         name: &str,
         message: &M,
@@ -54,9 +54,7 @@ impl Session {
         request: SendNotificationRequest,
     ) -> Result<SendNotificationResponse, Failure> {
         let answer = self.client.notifications().send_notification(request).await;
-        answer
-            .map(|answer| answer.into_inner())
-            .map_err(|error| self.fault(error))
+        Ok(answer.map_err(|error| self.fault(error))?.into_inner())
     }
 
     pub(super) async fn notification(&self, name: &str) -> Result<Notification, Failure> {
@@ -77,9 +75,7 @@ impl Session {
             .notifications()
             .list_notifications(request)
             .await;
-        answer
-            .map(|answer| answer.into_inner())
-            .map_err(|error| self.fault(error))
+        Ok(answer.map_err(|error| self.fault(error))?.into_inner())
     }
 
     pub(super) async fn cancel(
@@ -91,9 +87,7 @@ impl Session {
             .notifications()
             .cancel_notification(request)
             .await;
-        answer
-            .map(|answer| answer.into_inner())
-            .map_err(|error| self.fault(error))
+        Ok(answer.map_err(|error| self.fault(error))?.into_inner())
     }
 
     pub(super) async fn explain(
@@ -105,9 +99,7 @@ impl Session {
             .notifications()
             .explain_notification(request)
             .await;
-        answer
-            .map(|answer| answer.into_inner())
-            .map_err(|error| self.fault(error))
+        Ok(answer.map_err(|error| self.fault(error))?.into_inner())
     }
 
     /// A customer; `None` when there is none of that id.
@@ -118,7 +110,7 @@ impl Session {
         match self.client.customers().get_customer(request).await {
             Ok(answer) => Ok(answer.into_inner().customer),
             Err(status) => match ClientError::from(status) {
-                ClientError::Refused { reason, .. } if reason == "CUSTOMER_NOT_FOUND" => Ok(None),
+                ClientError::Refused(refusal) if refusal.reason == "CUSTOMER_NOT_FOUND" => Ok(None),
                 error => Err(self.fault(error)),
             },
         }
@@ -167,9 +159,7 @@ impl Session {
         request: ListTemplatesRequest,
     ) -> Result<ListTemplatesResponse, Failure> {
         let answer = self.client.templates().list_templates(request).await;
-        answer
-            .map(|answer| answer.into_inner())
-            .map_err(|error| self.fault(error))
+        Ok(answer.map_err(|error| self.fault(error))?.into_inner())
     }
 
     pub(super) async fn preview(
@@ -177,9 +167,7 @@ impl Session {
         request: PreviewTemplateRequest,
     ) -> Result<PreviewTemplateResponse, Failure> {
         let answer = self.client.templates().preview_template(request).await;
-        answer
-            .map(|answer| answer.into_inner())
-            .map_err(|error| self.fault(error))
+        Ok(answer.map_err(|error| self.fault(error))?.into_inner())
     }
 }
 
@@ -190,20 +178,31 @@ pub(super) fn codec() -> Result<JsonCodec, Failure> {
 
 fn failure(address: &str, error: ClientError) -> Failure {
     match error {
-        ClientError::Address(given) => Failure::usage(
-            format!("{given:?} is not an address"),
-            "give --address (or TIDINGS_ADDRESS) as host:port, such as 127.0.0.1:50051",
-        ),
-        ClientError::Unreachable(why) => Failure::told(
+        ClientError::Unreachable { cause, .. } => Failure::told(
             Exit::Unreachable,
-            format!("no gateway answers at {address}: {why}"),
+            format!("no gateway answers at {address}: {cause}"),
             "start one with: tidings dev    or name another with --address or TIDINGS_ADDRESS",
         ),
-        ClientError::Refused { reason, message } => {
-            let advice = advice(&reason);
-            Failure::failed(format!("{message} ({reason})"), advice)
+        ClientError::Refused(refusal) => {
+            let advice = match refusal.retry_after {
+                Some(after) => format!("wait {} s and run it again", after.as_secs().max(1)),
+                None => advice(&refusal.reason).to_owned(),
+            };
+            Failure::failed(sentence(&refusal), advice)
         }
     }
+}
+
+/// A refusal on one line: its sentence, every further field, its reason.
+pub(super) fn sentence(refusal: &Refusal) -> String {
+    // The sentence is about the first field already.
+    let further: String = refusal
+        .fields
+        .iter()
+        .skip(1)
+        .map(|(field, rule)| format!("; {field}: {rule}"))
+        .collect();
+    format!("{}{further} ({})", refusal.message, refusal.reason)
 }
 
 /// What to do about a refusal whose own sentence does not say it.

@@ -3,7 +3,7 @@
 //! Reading takes camelCase and original names and refuses unknown fields, so that a slip of the pen in a file is told and not dropped. Writing
 //! follows the mapping of protobuf exactly: camelCase, names of enum values, RFC 3339 times, 64-bit numbers as text.
 
-use prost_reflect::prost::Message;
+use prost::Message;
 use prost_reflect::{
     DescriptorPool, DeserializeOptions, DynamicMessage, MessageDescriptor, SerializeOptions,
 };
