@@ -50,7 +50,7 @@ def variables(options) -> dict:
     for pair in options.var:
         key, equals, value = pair.partition("=")
         if not equals:
-            sys.exit(f"--var {pair}: KEY=VALUE is wanted")
+            raise ValueError(f"--var {pair}: KEY=VALUE is wanted")
         try:
             values[key] = json.loads(value)
         except json.JSONDecodeError:
@@ -92,9 +92,13 @@ def main() -> int:
     parser.add_argument("--address", default=os.environ.get("TIDINGS_ADDRESS", "127.0.0.1:50051"))
     parser.add_argument("--timeout", type=float, default=10.0, metavar="SECONDS")
     options = parser.parse_args()
+    try:
+        wanted = intent(options)
+    except (OSError, ValueError) as fault:
+        parser.error(str(fault))
 
     messages, stubs = generated_client()
-    request = json_format.ParseDict({"intent": intent(options), "requestId": options.request_id or str(uuid.uuid4()),
+    request = json_format.ParseDict({"intent": wanted, "requestId": options.request_id or str(uuid.uuid4()),
                                      "validateOnly": options.dry_run}, messages.SendNotificationRequest())
     retries = (PROTO / "tidings" / "service_config.json").read_text(encoding="utf-8")
     target = options.address.removeprefix("http://")
