@@ -49,13 +49,14 @@ type Run = fn(&Scene<'_>, &Helper<'_>) -> Result<Value, String>;
 
 /// Makes the helpers known to one rendering.
 pub(crate) fn register<'reg: 'rc, 'rc>(rc: &mut RenderContext<'reg, 'rc>, scene: &'rc Scene<'rc>) {
-    let values: [(&str, Run); 8] = [
+    let values: [(&str, Run); 9] = [
         ("t", words),
         ("money", money),
         ("date", date),
         ("time", time),
         ("number", number),
         ("formatDate", format_date),
+        ("len", length),
         ("length", length),
         ("insert", insert),
     ];
