@@ -7,6 +7,7 @@
 mod budget;
 mod bundle;
 mod check;
+pub mod choice;
 mod compile;
 pub(crate) mod compose;
 mod engine;

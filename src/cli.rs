@@ -39,8 +39,8 @@ use output::Output;
 
 /// The commands that run a gateway or look at one from inside. Each answers with the process's exit code and has told
 /// its errors itself.
-#[async_trait]
-pub trait Hosts: Send + Sync {
+#[async_trait(?Send)]
+pub trait Hosts {
     /// Everything in one process, with customers and a story.
     async fn demo(&self, options: DemoOptions) -> i32;
     /// Everything in one process, for development.

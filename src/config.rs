@@ -228,6 +228,15 @@ impl Config {
         Self::load(None, std::iter::empty())
     }
 
+    /// The settings of `dev` and `demo`: everything in `folder`, captured instead of sent, the interface open to questions.
+    pub fn embedded(folder: &Path) -> Self {
+        let defaults = Self::defaults();
+        let mut config = defaults.unwrap_or_else(|error| unreachable!("the compiled-in file is good: {error}"));
+        config.store.path = folder.to_owned();
+        config.server.reflection = true;
+        config
+    }
+
     /// The provider of a channel.
     pub fn provider(&self, channel: Channel) -> Option<&Provider> {
         self.providers

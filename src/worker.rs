@@ -157,7 +157,8 @@ impl Worker {
             given_name: profile.given_name.reveal(),
             time_zone: zone,
             message_id: &work.message.id.to_string(),
-            links: Links::of(bundle.shop()),
+            // Signed links come with the customers' own pages; until then the shop's stand in.
+            links: Links::default(),
             variant: &work.message.variant,
         };
         render(&filling).map_err(|error| error.to_string())

@@ -26,7 +26,7 @@ fn shipped(order: &str) -> NotificationIntent {
     NotificationIntent {
         recipient: Some(notification_intent::Recipient::InlineRecipient(recipient)),
         template: "order.shipped".into(),
-        variables: Some(proto::structure(&json!({"order": {"number": order}})).unwrap()),
+        variables: Some(proto::structure(json!({"order": {"number": order}}).as_object().unwrap())),
         reference: format!("orders/{order}"),
         ..NotificationIntent::default()
     }

@@ -116,7 +116,7 @@ fn intent(due: &Due) -> Option<NotificationIntent> {
     Some(NotificationIntent {
         recipient: Some(notification_intent::Recipient::CustomerId(due.customer.clone())),
         template: template.into(),
-        variables: Some(proto::structure(&variables).unwrap()),
+        variables: Some(proto::structure(variables.as_object().unwrap())),
         event_time: Some(proto::wire_time(due.at)),
         collapse_key,
         cancellation_key: if due.event == "order.cancelled" { String::new() } else { format!("orders/{}", due.order) },

@@ -126,17 +126,17 @@ impl Gateway {
 
         let intake = Arc::new(Intake::new(shared.clone(), catalog.clone(), planner, clock.clone(), ids));
         let serving = Arc::new(AtomicBool::new(true));
-        let health = api::Health::new().await;
+        let health = api::Health::new(Vec::new()).await;
         let doors = Doors {
             intake,
             store: shared.clone(),
             catalog: catalog.clone(),
             clock: clock.clone(),
             identity: identity.clone(),
-            page_key: *store.secret(),
-            reflection: config.server.reflection,
+            token_key: *store.secret(),
         };
-        running.door_tasks.spawn(grpc_door(grpc, doors, health.clone(), running.doors.clone()));
+        let settings = api::Settings { reflection: config.server.reflection, ..api::Settings::default() };
+        running.door_tasks.spawn(grpc_door(grpc, doors, settings, health.clone(), running.doors.clone()));
         let page = Console {
             store: shared,
             clock,
@@ -206,8 +206,8 @@ fn bound(listener: &TcpListener, asked: SocketAddr) -> Result<SocketAddr, StartE
     listener.local_addr().map_err(|why| StartError::Listen { address: asked, why })
 }
 
-async fn grpc_door(listener: TcpListener, doors: Doors, health: api::Health, closing: CancellationToken) {
-    if let Err(error) = api::serve(listener, doors, health, closing.cancelled_owned()).await {
+async fn grpc_door(listener: TcpListener, doors: Doors, settings: api::Settings, health: api::Health, closing: CancellationToken) {
+    if let Err(error) = api::serve(listener, doors, settings, health, closing.cancelled_owned()).await {
         tracing::error!("the gRPC door failed: {error}");
     }
 }

@@ -35,8 +35,8 @@ impl Captured for Shown {
                 size: captured.size_bytes,
             })
             .collect();
-        let (content, source) = (found.content.clone(), found.source.clone());
-        Some(Capture { summary: summary(found.summary()), content, attachments, source })
+        let summary = summary(found.summary());
+        Some(Capture { summary, content: found.content, attachments, source: found.source })
     }
 
     async fn attachment(&self, message: MessageId, index: usize) -> Option<Vec<u8>> {

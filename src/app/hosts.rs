@@ -20,7 +20,7 @@ pub(super) struct Here;
 /// Where templates are looked for when nobody names a folder.
 const TEMPLATES: &str = "templates";
 
-#[async_trait]
+#[async_trait(?Send)]
 impl Hosts for Here {
     async fn demo(&self, options: DemoOptions) -> i32 {
         telemetry::log(&level("warn"), false);

@@ -9,7 +9,7 @@ use crate::config::{self, Config, DiscordMode, ProviderKind, SmtpTls, TwilioSend
 use crate::domain::channel::Channel;
 use crate::domain::clock::Clock;
 use crate::provider::discord::{self, Discord};
-use crate::provider::outbox::{Outbox, OutboxOptions};
+use crate::provider::outbox::{Outbox, OutboxOptions, Source};
 use crate::provider::secret::Secret;
 use crate::provider::smtp::{self, Smtp, TlsMode};
 use crate::provider::twilio::{self, Twilio};
@@ -48,14 +48,14 @@ fn outbox(
     clock: Arc<dyn Clock>,
     chaos: &[Chaos],
 ) -> Result<Outbox, String> {
-    let share = chaos.iter().find(|chaos| chaos.channel == settings.channel).map_or(0.0, |chaos| chaos.share);
+    let fail_percent = chaos.iter().find(|chaos| chaos.channel == settings.channel).map_or(0, |chaos| chaos.percent);
     let now = clock.clone();
     let options = OutboxOptions {
         keep,
-        fail_percent: (share * 100.0).round().clamp(0.0, 100.0) as u8,
+        fail_percent,
         // A captured mail shows the source that a mail server would get.
         source: (settings.channel == Channel::Email)
-            .then(|| Arc::new(move |outgoing: &_| smtp::source(outgoing, MESSAGE_ID_DOMAIN, now.now())) as outbox::Source),
+            .then(|| Arc::new(move |outgoing: &_| smtp::source(outgoing, MESSAGE_ID_DOMAIN, now.now())) as Source),
     };
     let folder = outbox_folder(data);
     Outbox::open(folder.clone(), settings.channel, options, clock).map_err(|error| format!("{} cannot be used: {error}", folder.display()))

@@ -542,6 +542,18 @@ impl Bundles for SqliteStore {
             .await
     }
 
+    async fn bundles_in_use(&self, shop: &ShopId) -> StoreResult<Vec<String>> {
+        // A handful of bundles against a store of any size: each is asked for once, and answered by one open row.
+        let rows = sqlx::query_scalar(
+            "SELECT id FROM bundle WHERE shop = ?1 AND EXISTS (SELECT 1 FROM notification \
+             WHERE notification.shop = bundle.shop AND bundle.id IN (accepted_bundle, notification.bundle))",
+        )
+        .bind(shop.as_str())
+        .fetch_all(&mut *self.reader().await?)
+        .await?;
+        Ok(rows)
+    }
+
     async fn bundle(&self, shop: &ShopId, id: &str) -> StoreResult<Option<Vec<u8>>> {
         let row = sqlx::query("SELECT archive FROM bundle WHERE shop = ?1 AND id = ?2")
             .bind(shop.as_str())

@@ -112,7 +112,7 @@ fn call(title: &'static str, request_id: &str, customer: &str, template: &str, v
     let intent = NotificationIntent {
         recipient: Some(notification_intent::Recipient::CustomerId(customer.into())),
         template: template.into(),
-        variables: proto::structure(variables).ok(),
+        variables: variables.as_object().map(proto::structure),
         labels: BTreeMap::from([("demo".to_owned(), title.to_owned())]),
         ..NotificationIntent::default()
     };
