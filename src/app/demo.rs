@@ -16,7 +16,7 @@ use crate::config::Config;
 use crate::domain::clock::{Clock, FastClock};
 use crate::lifecycle::asked_to_stop;
 use crate::proto::{
-    CancelNotificationRequest, SendNotificationRequest, UpdatePreferencesRequest, UpsertCustomerRequest, cancel_notification_request,
+    CancelNotificationRequest, ListNotificationsRequest, SendNotificationRequest, UpdatePreferencesRequest, UpsertCustomerRequest, cancel_notification_request,
 };
 
 mod invoice;
@@ -28,6 +28,9 @@ const START: &str = "2026-11-23T19:30:00Z";
 
 /// How often the table looks again.
 const LOOK: Duration = Duration::from_millis(300);
+
+/// How often a scene is looked at before the story goes on all the same.
+const SCENE_LOOKS: usize = 20;
 
 /// Plays the demo until it is asked to stop.
 ///
@@ -60,8 +63,8 @@ async fn play(options: &DemoOptions, folder: &std::path::Path) -> Result<(), Str
         drop(open::that_detached(format!("http://{}", gateway.console_address())));
     }
 
-    let mut client = Client::connect(&gateway.grpc_address().to_string()).await.map_err(|error| error.to_string())?;
-    let duplicate = tell(&mut client).await.map_err(|error| error.to_string())?;
+    let client = Client::connect(&gateway.grpc_address().to_string()).await.map_err(|error| error.to_string())?;
+    let duplicate = tell(&client).await.map_err(|error| error.to_string())?;
     let stop = CancellationToken::new();
     let watching = tokio::spawn(table::watch(client, clock, options.headless || !std::io::stdout().is_terminal(), duplicate, stop.clone()));
     asked_to_stop().await.map_err(|error| format!("no signal can be waited for: {error}"))?;
@@ -72,7 +75,7 @@ async fn play(options: &DemoOptions, folder: &std::path::Path) -> Result<(), Str
 }
 
 /// Makes the customers known and makes the calls. Answers with the name under which a repeated request was recognised.
-async fn tell(client: &mut Client) -> Result<String, ClientError> {
+async fn tell(client: &Client) -> Result<String, ClientError> {
     for person in story::people() {
         cli::line(&format!("  {:<22} {}", person.customer.name, person.about));
         let request = UpsertCustomerRequest { customer: Some(person.customer), update_mask: None };
@@ -81,23 +84,39 @@ async fn tell(client: &mut Client) -> Result<String, ClientError> {
         client.customers().update_preferences(request).await?;
     }
     cli::line("");
-    for call in story::calls() {
-        send(client, call).await?;
+    for scene in story::scenes() {
+        for call in scene {
+            send(client, call).await?;
+        }
+        quiet(client).await?;
     }
     let target = cancel_notification_request::Target::CancellationKey(story::CANCELLED.into());
     client.notifications().cancel_notification(CancelNotificationRequest { target: Some(target) }).await?;
     send(client, story::cancelled()).await?;
 
     // A service that timed out asks again with the same request id: recognised, not sent twice.
-    let Some(first) = story::calls().into_iter().next() else { return Ok(String::new()) };
+    let Some(first) = story::scenes().into_iter().flatten().next() else { return Ok(String::new()) };
     let (name, replayed) = send(client, first).await?;
     Ok(if replayed { name } else { String::new() })
 }
 
-async fn send(client: &mut Client, call: story::Call) -> Result<(String, bool), ClientError> {
+async fn send(client: &Client, call: story::Call) -> Result<(String, bool), ClientError> {
     let request = SendNotificationRequest { intent: Some(call.intent), request_id: call.request_id, validate_only: false };
     let response = client.notifications().send_notification(request).await?.into_inner();
     Ok((response.notification.unwrap_or_default().name, response.replayed))
+}
+
+/// Waits until nothing is on its way any more; what is held stays held.
+async fn quiet(client: &Client) -> Result<(), ClientError> {
+    for _ in 0..SCENE_LOOKS {
+        let filter = "state = ACCEPTED OR state = PROCESSING".to_owned();
+        let request = ListNotificationsRequest { page_size: 1, filter, ..ListNotificationsRequest::default() };
+        if client.notifications().list_notifications(request).await?.into_inner().notifications.is_empty() {
+            break;
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    Ok(())
 }
 
 /// A folder that goes away with the demo.

@@ -19,8 +19,6 @@ pub(super) struct Person {
 
 /// One call of a service, with what the reader should expect.
 pub(super) struct Call {
-    /// What happened in the shop.
-    pub(super) title: &'static str,
     pub(super) request_id: String,
     pub(super) intent: NotificationIntent,
 }
@@ -116,7 +114,7 @@ fn call(title: &'static str, request_id: &str, customer: &str, template: &str, v
         labels: BTreeMap::from([("demo".to_owned(), title.to_owned())]),
         ..NotificationIntent::default()
     };
-    Call { title, request_id: request_id.into(), intent }
+    Call { request_id: request_id.into(), intent }
 }
 
 fn confirmation(number: &str, placed_at: &str, currency: &str) -> Value {
@@ -139,11 +137,10 @@ fn delayed(number: &str, estimate: &str) -> Value {
     json!({"order": {"number": number}, "delivery": {"estimated_delivery": estimate, "previous_estimate": "2026-11-24"}})
 }
 
-/// What happens before the evening is over, in order. Times are those of the demo's clock.
-pub(super) fn calls() -> Vec<Call> {
-    let mut calls = orders();
-    calls.extend(afterwards());
-    calls
+/// What happens before the evening is over: two scenes, the second when the first has been sent. Times are those of the demo's
+/// clock.
+pub(super) fn scenes() -> [Vec<Call>; 2] {
+    [orders(), afterwards()]
 }
 
 fn orders() -> Vec<Call> {
@@ -183,7 +180,6 @@ fn orders() -> Vec<Call> {
         call("Chen's parcel is on its way", "order-4702-shipped", "chen", "order.shipped", &shipped),
         guest,
         delay("Chen's parcel is late", "order-4702-delayed-2", "2026-11-27", "2026-11-23T19:20:00Z"),
-        delay("an older estimate comes late", "order-4702-delayed-1", "2026-11-25", "2026-11-23T18:00:00Z"),
         call(
             "Dora's parcel has arrived",
             "order-4650-delivered",
@@ -224,8 +220,9 @@ fn afterwards() -> Vec<Call> {
     tomorrow.intent.send_time = "2026-11-24T09:00:00Z".parse().ok().map(proto::wire_time);
     tomorrow.intent.cancellation_key = "orders/4720".into();
     vec![
+        delay("an older estimate comes late", "order-4702-delayed-1", "2026-11-25", "2026-11-23T18:00:00Z"),
         call("Elif is asked whether all is well", "order-4599-check", "elif", "satisfaction.check", &check),
-        call("a review request on top of that", "review-elif-tent", "elif", "review.request", &review("tent-2", "Two-person tent")),
+        call("a review request for Chen, who has heard twice today", "review-chen-tent", "chen", "review.request", &review("tent-2", "Two-person tent")),
         call("a review request for Kaisa, whose evening is over", "review-kaisa-stove", "kaisa", "review.request", &review("stove-1", "Camping stove")),
         call("a birthday greeting for Dora", "birthday-dora-2026", "dora", "birthday.greeting", &greeting),
         twice,

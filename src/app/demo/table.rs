@@ -32,12 +32,12 @@ struct Row {
 }
 
 /// Shows the table until `stop`: redrawn on a terminal, line by line as rows change when `plain`.
-pub(super) async fn watch(mut client: Client, clock: Arc<dyn Clock>, plain: bool, duplicate: String, stop: CancellationToken) {
+pub(super) async fn watch(client: Client, clock: Arc<dyn Clock>, plain: bool, duplicate: String, stop: CancellationToken) {
     let mut shown: BTreeMap<String, Row> = BTreeMap::new();
     let mut whole = false;
     let mut drawn = 0;
     loop {
-        match read(&mut client).await {
+        match read(&client).await {
             Ok(rows) => {
                 let changed: Vec<&Row> = rows.iter().filter(|row| shown.get(&row.name) != Some(*row)).collect();
                 if plain {
@@ -64,7 +64,7 @@ pub(super) async fn watch(mut client: Client, clock: Arc<dyn Clock>, plain: bool
     }
 }
 
-async fn read(client: &mut Client) -> Result<Vec<Row>, ClientError> {
+async fn read(client: &Client) -> Result<Vec<Row>, ClientError> {
     let request = ListNotificationsRequest { page_size: 200, order_by: "create_time asc".into(), ..ListNotificationsRequest::default() };
     let listed = client.notifications().list_notifications(request).await?.into_inner().notifications;
     let mut rows = Vec::with_capacity(listed.len());
@@ -76,7 +76,7 @@ async fn read(client: &mut Client) -> Result<Vec<Row>, ClientError> {
 }
 
 /// The step that decided: the one that objected, else the choice of the channel.
-async fn why(client: &mut Client, name: &str) -> Result<String, ClientError> {
+async fn why(client: &Client, name: &str) -> Result<String, ClientError> {
     let subject = Some(explain_notification_request::Subject::Name(name.to_owned()));
     let request = ExplainNotificationRequest { subject, evaluate_time: None };
     let steps = client.notifications().explain_notification(request).await?.into_inner().steps;
