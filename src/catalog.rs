@@ -78,8 +78,17 @@ impl Catalog {
     pub fn open(source: Source) -> Result<Self, CatalogError> {
         let seen = fingerprint(&source);
         let (live, policy) = load(&source)?;
-        let state = State { live, policy, kept: VecDeque::new(), seen, broken: false };
-        Ok(Self { source, state: Mutex::new(state) })
+        let state = State {
+            live,
+            policy,
+            kept: VecDeque::new(),
+            seen,
+            broken: false,
+        };
+        Ok(Self {
+            source,
+            state: Mutex::new(state),
+        })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -126,7 +135,9 @@ impl Catalog {
     /// # Errors
     /// What is wrong with the change, once for each change; the good bundle stays.
     pub fn reload(&self) -> Result<bool, CatalogError> {
-        let Source::Folder(folder) = &self.source else { return Ok(false) };
+        let Source::Folder(folder) = &self.source else {
+            return Ok(false);
+        };
         let now = source::fingerprint(folder);
         if std::mem::replace(&mut self.state().seen, now.clone()) == now {
             return Ok(false);

@@ -52,7 +52,13 @@ pub struct Links {
 /// Where and why it cannot be filled; trying again does not help.
 pub fn render(filling: &Filling<'_>) -> Result<Content, RenderError> {
     let shop = filling.bundle.shop();
-    let or_shop = |link: &'_ str, own: &'_ str| if link.is_empty() { own.to_owned() } else { link.to_owned() };
+    let or_shop = |link: &'_ str, own: &'_ str| {
+        if link.is_empty() {
+            own.to_owned()
+        } else {
+            link.to_owned()
+        }
+    };
     let preferences = or_shop(&filling.links.preferences, &shop.preferences_url);
     let unsubscribe = or_shop(&filling.links.unsubscribe, &shop.unsubscribe_url);
     compose(

@@ -29,7 +29,11 @@ pub(crate) struct Budget {
 impl Budget {
     /// Starts now.
     pub(crate) fn start() -> Self {
-        Self { watch: Stopwatch::start(), steps: AtomicUsize::new(0), bytes: AtomicUsize::new(0) }
+        Self {
+            watch: Stopwatch::start(),
+            steps: AtomicUsize::new(0),
+            bytes: AtomicUsize::new(0),
+        }
     }
 
     /// One helper call, or one turn of a loop.
@@ -39,7 +43,10 @@ impl Budget {
             return Ok(());
         }
         if steps > STEPS_MAX || self.watch.elapsed() > TIME_MAX {
-            return Err("the rendering took longer than 200 ms; it loops too often for this much data".to_owned());
+            return Err(
+                "the rendering took longer than 200 ms; it loops too often for this much data"
+                    .to_owned(),
+            );
         }
         Ok(())
     }

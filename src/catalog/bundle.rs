@@ -6,6 +6,7 @@ use serde_json::Value;
 use unic_langid::LanguageIdentifier;
 
 use super::engine::Engine;
+use super::finding::nearest;
 use super::helpers::Markup;
 use super::manifest::Details;
 use super::schema::Schema;
@@ -42,7 +43,14 @@ pub(crate) struct Message {
 impl Message {
     /// The file that speaks in this locale and variant: the variant's before the common one, the locale's before the
     /// general one.
-    pub(crate) fn file(&self, engine: &Engine, markup: Markup, stem: &str, locale: &str, variant: &str) -> Option<String> {
+    pub(crate) fn file(
+        &self,
+        engine: &Engine,
+        markup: Markup,
+        stem: &str,
+        locale: &str,
+        variant: &str,
+    ) -> Option<String> {
         let end = match markup {
             Markup::Html => "html.hbs",
             Markup::Text => "txt.hbs",
@@ -80,12 +88,29 @@ impl Bundle {
 
     /// The manifests in order of their keys.
     pub fn manifests(&self) -> impl Iterator<Item = &Manifest> {
-        self.messages.values().map(|message| &message.details.manifest)
+        self.messages
+            .values()
+            .map(|message| &message.details.manifest)
     }
 
     /// The manifest of a template.
     pub fn manifest(&self, key: &str) -> Option<&Manifest> {
         self.message(key).map(|message| &message.details.manifest)
+    }
+
+    /// The manifest of a template that has to exist.
+    ///
+    /// # Errors
+    /// A sentence for the caller, with the nearest key that exists.
+    pub fn require(&self, key: &str) -> Result<&Manifest, String> {
+        self.manifest(key).ok_or_else(|| {
+            let shown: String = key.chars().filter(|c| !c.is_control()).take(100).collect();
+            let hint = nearest(key, self.messages.keys().map(String::as_str));
+            format!(
+                "there is no template {shown:?} in bundle {}.{hint}",
+                self.id
+            )
+        })
     }
 
     pub(crate) fn message(&self, key: &str) -> Option<&Message> {
@@ -100,7 +125,9 @@ impl Bundle {
     /// What of the variables breaks the template's schema; `field` is a JSON pointer into them. Empty also for a
     /// template that the bundle does not have.
     pub fn violations(&self, key: &str, variables: &Variables) -> Vec<FieldViolation> {
-        self.message(key).map(|message| message.schema.violations(variables)).unwrap_or_default()
+        self.message(key)
+            .map(|message| message.schema.violations(variables))
+            .unwrap_or_default()
     }
 
     /// Whether the template says something on this channel in this locale (after falling back).
@@ -109,14 +136,18 @@ impl Bundle {
         let (markup, stem) = body(channel);
         self.message(key).is_some_and(|message| {
             message.details.manifest.channels.contains(&channel)
-                && message.file(&self.engine, markup, stem, &locale, "").is_some()
+                && message
+                    .file(&self.engine, markup, stem, &locale, "")
+                    .is_some()
         })
     }
 
     /// The shop's locale that comes nearest: the same, its language, its language in another region, the default.
     pub fn resolve_locale(&self, requested: &str) -> String {
         let default = || self.shop.default_locale.clone();
-        let Ok(wanted) = requested.parse::<LanguageIdentifier>() else { return default() };
+        let Ok(wanted) = requested.parse::<LanguageIdentifier>() else {
+            return default();
+        };
         let parsed: Vec<(LanguageIdentifier, &String)> = self
             .shop
             .locales
@@ -124,11 +155,18 @@ impl Bundle {
             .filter_map(|locale| Some((locale.parse().ok()?, locale)))
             .collect();
         let exact = |known: &LanguageIdentifier| *known == wanted;
-        let language = |known: &LanguageIdentifier| known.language == wanted.language && known.region.is_none();
-        let script = |known: &LanguageIdentifier| wanted.script.is_none() || known.script.is_none() || known.script == wanted.script;
+        let language = |known: &LanguageIdentifier| {
+            known.language == wanted.language && known.region.is_none()
+        };
+        let script = |known: &LanguageIdentifier| {
+            wanted.script.is_none() || known.script.is_none() || known.script == wanted.script
+        };
         let kin = |known: &LanguageIdentifier| known.language == wanted.language;
         let find = |fits: &dyn Fn(&LanguageIdentifier) -> bool| {
-            parsed.iter().find(|(known, _)| fits(known)).map(|(_, name)| (*name).clone())
+            parsed
+                .iter()
+                .find(|(known, _)| fits(known))
+                .map(|(_, name)| (*name).clone())
         };
         if wanted.language.is_empty() {
             return default();
@@ -142,7 +180,9 @@ impl Bundle {
 
     /// The locales a template speaks.
     pub fn locales(&self, key: &str) -> Vec<String> {
-        self.message(key).map(|message| message.words.keys().cloned().collect()).unwrap_or_default()
+        self.message(key)
+            .map(|message| message.words.keys().cloned().collect())
+            .unwrap_or_default()
     }
 
     /// The example variables of that name.
@@ -164,7 +204,8 @@ impl Bundle {
 
     /// The most segments an SMS of this template may take.
     pub fn max_sms_segments(&self, key: &str) -> Option<u32> {
-        self.message(key).map(|message| message.details.max_segments)
+        self.message(key)
+            .map(|message| message.details.max_segments)
     }
 
     /// Who a mail of this template comes from.

@@ -28,7 +28,9 @@ pub(crate) fn published(files: Files) -> Result<(Bundle, Policy), CatalogError> 
     apart(move || {
         let mut findings = Findings::default();
         let shop = shop::read(&files, &mut findings);
-        let policy = shop.as_ref().and_then(|shop| rules::read(&files, shop, &mut findings));
+        let policy = shop
+            .as_ref()
+            .and_then(|shop| rules::read(&files, shop, &mut findings));
         if let Some(shop) = &shop {
             place::check(&files, shop, &mut findings);
         }
@@ -49,13 +51,18 @@ pub(crate) fn published(files: Files) -> Result<(Bundle, Policy), CatalogError> 
 pub(crate) fn adopted(files: Files) -> Result<Bundle, CatalogError> {
     apart(move || {
         let mut findings = Findings::default();
-        let Some(shop) = shop::read(&files, &mut findings) else { return Err(failed(&mut findings)) };
+        let Some(shop) = shop::read(&files, &mut findings) else {
+            return Err(failed(&mut findings));
+        };
         build(&files, shop, None, &mut findings)
     })
 }
 
 fn failed(findings: &mut Findings) -> CatalogError {
-    findings.check().err().unwrap_or_else(|| CatalogError::whole("internal", "templates", "cannot be read."))
+    findings
+        .check()
+        .err()
+        .unwrap_or_else(|| CatalogError::whole("internal", "templates", "cannot be read."))
 }
 
 fn apart<T: Send + 'static>(
@@ -66,11 +73,24 @@ fn apart<T: Send + 'static>(
         .name("templates".to_owned())
         .stack_size(STACK_BYTES)
         .spawn(work)
-        .map_err(|error| fault(&format!("no thread could be started to read them: {error}.")))?;
-    handle.join().unwrap_or_else(|_| Err(fault("reading them failed in an unforeseen way; undo the last change.")))
+        .map_err(|error| {
+            fault(&format!(
+                "no thread could be started to read them: {error}."
+            ))
+        })?;
+    handle.join().unwrap_or_else(|_| {
+        Err(fault(
+            "reading them failed in an unforeseen way; undo the last change.",
+        ))
+    })
 }
 
-fn build(files: &Files, shop: Shop, policy: Option<&Policy>, findings: &mut Findings) -> Result<Bundle, CatalogError> {
+fn build(
+    files: &Files,
+    shop: Shop,
+    policy: Option<&Policy>,
+    findings: &mut Findings,
+) -> Result<Bundle, CatalogError> {
     for (path, text) in files.0.iter().filter(|(path, _)| path.ends_with(".hbs")) {
         markup::check_depth(path, text, findings);
         if policy.is_some() && path.ends_with(".html.hbs") {
@@ -85,18 +105,33 @@ fn build(files: &Files, shop: Shop, policy: Option<&Policy>, findings: &mut Find
         parts.extend(part.map(|part| (key.clone(), part)));
     }
     if folders.0.is_empty() {
-        findings.add("file/missing", "messages", Spot::WHOLE, "there are no messages; add a folder with a message.toml.");
+        findings.add(
+            "file/missing",
+            "messages",
+            Spot::WHOLE,
+            "there are no messages; add a folder with a message.toml.",
+        );
     }
     findings.check()?;
 
     let mut engine = Engine::compile(files, findings);
     for (details, _, folder) in parts.values() {
         let path = format!("{folder}/message.toml");
-        for (part, line) in [("subject", &details.subject), ("preheader", &details.preheader)] {
+        for (part, line) in [
+            ("subject", &details.subject),
+            ("preheader", &details.preheader),
+        ] {
             if let Some(line) = line {
                 markup::check_depth(&path, &line.text, findings);
                 findings.check()?;
-                engine.add(Markup::Text, &format!("{path}#{part}"), &line.text, &path, line.spot, findings);
+                engine.add(
+                    Markup::Text,
+                    &format!("{path}#{part}"),
+                    &line.text,
+                    &path,
+                    line.spot,
+                    findings,
+                );
             }
         }
     }
@@ -114,11 +149,26 @@ fn build(files: &Files, shop: Shop, policy: Option<&Policy>, findings: &mut Find
             .iter()
             .map(|locale| (locale.clone(), dictionary.words(&folder, locale)))
             .collect();
-        messages.insert(key, Message { folder, details, schema, samples, words });
+        messages.insert(
+            key,
+            Message {
+                folder,
+                details,
+                schema,
+                samples,
+                words,
+            },
+        );
     }
     findings.check()?;
     let archive = files.archive();
-    Ok(Bundle { id: source::bundle_id(&archive), archive, shop, messages, engine })
+    Ok(Bundle {
+        id: source::bundle_id(&archive),
+        archive,
+        shop,
+        messages,
+        engine,
+    })
 }
 
 type Part = (Details, Schema, String);
@@ -137,25 +187,47 @@ fn read_message(
     let schema = match files.get(&path) {
         Some(text) => Schema::read(&path, text, findings),
         None => {
-            findings.add("file/missing", path, Spot::WHOLE, "is missing; it declares the variables as a JSON Schema 2020-12.");
+            findings.add(
+                "file/missing",
+                path,
+                Spot::WHOLE,
+                "is missing; it declares the variables as a JSON Schema 2020-12.",
+            );
             None
         }
     };
     Some((details?, schema?, folder.to_owned()))
 }
 
-fn read_samples(files: &Files, folder: &str, findings: &mut Findings) -> BTreeMap<String, Variables> {
+fn read_samples(
+    files: &Files,
+    folder: &str,
+    findings: &mut Findings,
+) -> BTreeMap<String, Variables> {
     let prefix = format!("{folder}/samples/");
     let mut samples = BTreeMap::new();
     for (path, text) in &files.0 {
-        let Some(name) = path.strip_prefix(&prefix).and_then(|name| name.strip_suffix(".json")) else { continue };
+        let Some(name) = path
+            .strip_prefix(&prefix)
+            .and_then(|name| name.strip_suffix(".json"))
+        else {
+            continue;
+        };
         match serde_json::from_str(text) {
             Ok(variables) => {
                 samples.insert(name.to_owned(), Variables(variables));
             }
             Err(error) => {
-                let spot = Spot { line: error.line(), column: error.column() };
-                findings.add("syntax/json", path, spot, format!("is not a JSON object: {error}."));
+                let spot = Spot {
+                    line: error.line(),
+                    column: error.column(),
+                };
+                findings.add(
+                    "syntax/json",
+                    path,
+                    spot,
+                    format!("is not a JSON object: {error}."),
+                );
             }
         }
     }

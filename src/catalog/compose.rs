@@ -40,13 +40,23 @@ pub(crate) struct Order<'a> {
 /// Fills the template for one channel.
 pub(crate) fn compose(bundle: &Bundle, order: &Order<'_>) -> Result<Content, RenderError> {
     let Some(message) = bundle.message(order.template) else {
-        return Err(RenderError::whole(order.template, "the bundle has no such template"));
+        return Err(RenderError::whole(
+            order.template,
+            "the bundle has no such template",
+        ));
     };
     let locale = bundle.resolve_locale(order.locale);
     let Some(words) = message.words.get(&locale) else {
-        return Err(RenderError::whole(&message.folder, "the bundle has no words in this language"));
+        return Err(RenderError::whole(
+            &message.folder,
+            "the bundle has no words in this language",
+        ));
     };
-    let zone = if order.time_zone.is_empty() { &bundle.shop().time_zone } else { order.time_zone };
+    let zone = if order.time_zone.is_empty() {
+        &bundle.shop().time_zone
+    } else {
+        order.time_zone
+    };
     let composer = Composer {
         bundle,
         message,
@@ -86,11 +96,18 @@ impl Composer<'_> {
         };
         let text = match self.body(Markup::Text, "email", &context)? {
             Some(text) => text,
-            None => html2text::from_read(html.as_bytes(), TEXT_WIDTH_COLUMNS)
-                .map_err(|_| RenderError::whole(&self.message.folder, "no text part can be made from the HTML; add email.txt.hbs"))?,
+            None => html2text::from_read(html.as_bytes(), TEXT_WIDTH_COLUMNS).map_err(|_| {
+                RenderError::whole(
+                    &self.message.folder,
+                    "no text part can be made from the HTML; add email.txt.hbs",
+                )
+            })?,
         };
         let Some(sender) = self.bundle.sender(self.order.template) else {
-            return Err(RenderError::whole(self.manifest_path(), "the sender is not in shop.toml"));
+            return Err(RenderError::whole(
+                self.manifest_path(),
+                "the sender is not in shop.toml",
+            ));
         };
         Ok(Content::Email {
             subject,
@@ -98,7 +115,11 @@ impl Composer<'_> {
             html,
             text: escape::tidy(&text),
             sender: sender.clone(),
-            unsubscribe_url: if self.is_elective() { self.order.unsubscribe.to_owned() } else { String::new() },
+            unsubscribe_url: if self.is_elective() {
+                self.order.unsubscribe.to_owned()
+            } else {
+                String::new()
+            },
         })
     }
 
@@ -114,11 +135,17 @@ impl Composer<'_> {
         if segments.count > max {
             return Err(RenderError::whole(
                 format!("{}/sms.txt.hbs", self.message.folder),
-                format!("the text takes {} segments ({}) and max_segments is {max}; shorten it", segments.count, segments.encoding),
+                format!(
+                    "the text takes {} segments ({}) and max_segments is {max}; shorten it",
+                    segments.count, segments.encoding
+                ),
             ));
         }
         if segments.count == 0 {
-            return Err(RenderError::whole(format!("{}/sms.txt.hbs", self.message.folder), "the text is empty"));
+            return Err(RenderError::whole(
+                format!("{}/sms.txt.hbs", self.message.folder),
+                "the text is empty",
+            ));
         }
         Ok(Content::Sms { text })
     }
@@ -130,18 +157,38 @@ impl Composer<'_> {
         };
         let text = escape::cut(&escape::tidy(&text), CHAT_MAX_CHARS);
         if text.is_empty() {
-            return Err(RenderError::whole(format!("{}/chat.md.hbs", self.message.folder), "the text is empty"));
+            return Err(RenderError::whole(
+                format!("{}/chat.md.hbs", self.message.folder),
+                "the text is empty",
+            ));
         }
         Ok(Content::Chat { text })
     }
 
-    fn body(&self, markup: Markup, stem: &str, context: &Context) -> Result<Option<String>, RenderError> {
-        let name = self.message.file(&self.bundle.engine, markup, stem, &self.locale, self.order.variant);
-        name.map(|name| self.fill(markup, &name, context)).transpose()
+    fn body(
+        &self,
+        markup: Markup,
+        stem: &str,
+        context: &Context,
+    ) -> Result<Option<String>, RenderError> {
+        let name = self.message.file(
+            &self.bundle.engine,
+            markup,
+            stem,
+            &self.locale,
+            self.order.variant,
+        );
+        name.map(|name| self.fill(markup, &name, context))
+            .transpose()
     }
 
     fn fill(&self, markup: Markup, name: &str, context: &Context) -> Result<String, RenderError> {
-        let scene = Scene { words: self.words, formats: &self.formats, budget: &self.budget, markup };
+        let scene = Scene {
+            words: self.words,
+            formats: &self.formats,
+            budget: &self.budget,
+            markup,
+        };
         self.bundle.engine.fill(name, context, &scene)
     }
 
@@ -151,21 +198,32 @@ impl Composer<'_> {
             return Ok(None);
         }
         let context = Context::from(Value::Object(root.clone()));
-        self.fill(Markup::Text, &name, &context).map(|text| Some(escape::one_line(&text)))
+        self.fill(Markup::Text, &name, &context)
+            .map(|text| Some(escape::one_line(&text)))
     }
 
     fn subject(&self, root: &Map<String, Value>) -> Result<String, RenderError> {
         let subject = self.line("subject", root)?.unwrap_or_default();
         let length = subject.chars().count();
         let fail = |sentence: String| {
-            let place = self.bundle.engine.place(Markup::Text, &format!("{}#subject", self.manifest_path()));
-            RenderError { file: place.0, line: place.1.line, column: place.1.column, sentence }
+            let place = self
+                .bundle
+                .engine
+                .place(Markup::Text, &format!("{}#subject", self.manifest_path()));
+            RenderError {
+                file: place.0,
+                line: place.1.line,
+                column: place.1.column,
+                sentence,
+            }
         };
         if length == 0 {
             return Err(fail("the subject is empty".to_owned()));
         }
         if length > SUBJECT_MAX_CHARS {
-            return Err(fail(format!("the subject has {length} characters and may have {SUBJECT_MAX_CHARS}; shorten it")));
+            return Err(fail(format!(
+                "the subject has {length} characters and may have {SUBJECT_MAX_CHARS}; shorten it"
+            )));
         }
         Ok(subject)
     }
@@ -175,25 +233,37 @@ impl Composer<'_> {
     }
 
     fn nothing(&self) -> RenderError {
-        RenderError::whole(&self.message.folder, format!("there is no content for {}", self.order.channel))
+        RenderError::whole(
+            &self.message.folder,
+            format!("there is no content for {}", self.order.channel),
+        )
     }
 
     /// Whether the customer may choose not to get such messages.
     fn is_elective(&self) -> bool {
-        matches!(self.message.details.manifest.category, Category::Relationship | Category::Marketing)
+        matches!(
+            self.message.details.manifest.category,
+            Category::Relationship | Category::Marketing
+        )
     }
 
     fn root(&self) -> Map<String, Value> {
         let (order, shop) = (self.order, self.bundle.shop());
         let mut root = order.variables.0.clone();
         let given_name = escape::one_line(order.given_name);
-        root.insert("customer".into(), json!({"given_name": given_name, "locale": self.locale, "time_zone": order.time_zone}));
+        root.insert(
+            "customer".into(),
+            json!({"given_name": given_name, "locale": self.locale, "time_zone": order.time_zone}),
+        );
         root.insert(
             "shop".into(),
             json!({"name": shop.name, "url": shop.url, "support_email": shop.support_email,
                 "support_url": shop.support_url, "postal_address": shop.postal_address}),
         );
-        root.insert("links".into(), json!({"preferences": order.preferences, "unsubscribe": order.unsubscribe}));
+        root.insert(
+            "links".into(),
+            json!({"preferences": order.preferences, "unsubscribe": order.unsubscribe}),
+        );
         root.insert(
             "message".into(),
             json!({"id": order.message_id, "locale": self.locale, "category": self.message.details.manifest.category,
@@ -207,16 +277,23 @@ impl Composer<'_> {
     fn fall_back(&self, root: &mut Map<String, Value>) {
         let details = &self.message.details;
         let language = self.locale.split('-').next().unwrap_or_default();
-        let own = details.locale_fallbacks.get(&self.locale).or_else(|| details.locale_fallbacks.get(language));
+        let own = details
+            .locale_fallbacks
+            .get(&self.locale)
+            .or_else(|| details.locale_fallbacks.get(language));
         let chosen = own.into_iter().flatten().chain(&details.fallbacks);
         for (path, value) in chosen {
             let (parent, name) = path.rsplit_once('.').unwrap_or(("", path));
             let mut at = Some(&mut *root);
             for part in parent.split('.').filter(|part| !part.is_empty()) {
-                at = at.and_then(|fields| fields.get_mut(part)).and_then(Value::as_object_mut);
+                at = at
+                    .and_then(|fields| fields.get_mut(part))
+                    .and_then(Value::as_object_mut);
             }
             if let Some(fields) = at {
-                let empty = fields.get(name).is_none_or(|value| value.is_null() || value.as_str() == Some(""));
+                let empty = fields
+                    .get(name)
+                    .is_none_or(|value| value.is_null() || value.as_str() == Some(""));
                 if empty {
                     fields.insert(name.to_owned(), Value::String(value.clone()));
                 }

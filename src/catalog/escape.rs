@@ -6,7 +6,9 @@ use super::links::is_invisible;
 
 /// Text without control characters and without those that turn its direction around; line breaks and tabs stay.
 pub(crate) fn visible(text: &str) -> String {
-    text.chars().filter(|c| (!c.is_control() || matches!(c, '\n' | '\t')) && !is_deceptive(*c)).collect()
+    text.chars()
+        .filter(|c| (!c.is_control() || matches!(c, '\n' | '\t')) && !is_deceptive(*c))
+        .collect()
 }
 
 /// Joiners stay: names in Persian and emoji need them.
@@ -19,12 +21,19 @@ pub(crate) fn markdown(text: &str) -> String {
     let mut safe = String::with_capacity(text.len() + 8);
     let mut line_start = true;
     for c in visible(text).chars() {
-        let marks = matches!(c, '\\' | '*' | '_' | '~' | '`' | '|' | '[' | ']' | '<' | '>');
+        let marks = matches!(
+            c,
+            '\\' | '*' | '_' | '~' | '`' | '|' | '[' | ']' | '<' | '>'
+        );
         if marks || (line_start && matches!(c, '#' | '-' | '+')) {
             safe.push('\\');
         }
         safe.push(c);
-        line_start = if c == '\n' { true } else { line_start && c == ' ' };
+        line_start = if c == '\n' {
+            true
+        } else {
+            line_start && c == ' '
+        };
     }
     without_mentions(&safe)
 }
@@ -37,7 +46,11 @@ fn without_mentions(text: &str) -> String {
         let (before, after) = rest.split_at(at + 1);
         safe.push_str(before);
         let names = ["everyone", "here"];
-        if names.iter().any(|name| after.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name))) {
+        if names.iter().any(|name| {
+            after
+                .get(..name.len())
+                .is_some_and(|start| start.eq_ignore_ascii_case(name))
+        }) {
             safe.push('\u{200b}');
         }
         rest = after;
@@ -61,8 +74,14 @@ pub(crate) fn link_in_markdown(link: &str, encode: &str) -> String {
 
 /// One line without control characters or turned directions, spaces in a row made one.
 pub(crate) fn one_line(text: &str) -> String {
-    let spaced: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    visible(&spaced).split_whitespace().collect::<Vec<_>>().join(" ")
+    let spaced: String = text
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
+    visible(&spaced)
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 /// A text body: no spaces at line ends, at most one empty line in a row, none around it.
@@ -79,13 +98,16 @@ pub(crate) fn tidy(text: &str) -> String {
     tidy.trim().to_owned()
 }
 
-/// The text, or its start up to a word with an ellipsis, within `max` characters (UTF-16 units count as Discord counts).
+/// The text, or its start up to a word with an ellipsis, within `max` characters.
 pub(crate) fn cut(text: &str, max: usize) -> String {
     if text.chars().count() <= max {
         return text.to_owned();
     }
     let head: String = text.chars().take(max.saturating_sub(1)).collect();
-    let end = head.rfind(char::is_whitespace).filter(|end| *end > head.len() / 2).unwrap_or(head.len());
+    let end = head
+        .rfind(char::is_whitespace)
+        .filter(|end| *end > head.len() / 2)
+        .unwrap_or(head.len());
     format!("{}…", head.get(..end).unwrap_or(&head).trim_end())
 }
 
@@ -95,9 +117,18 @@ mod tests {
 
     #[test]
     fn markdown_from_outside_is_shown_as_written() {
-        assert_eq!(markdown("**a** _b_ [x](y)"), "\\*\\*a\\*\\* \\_b\\_ \\[x\\](y)");
-        assert_eq!(markdown("# head\n- item #1 a-b"), "\\# head\n\\- item #1 a-b");
-        assert_eq!(markdown("@everyone @HERE a@b.example"), "@\u{200b}everyone @\u{200b}HERE a@b.example");
+        assert_eq!(
+            markdown("**a** _b_ [x](y)"),
+            "\\*\\*a\\*\\* \\_b\\_ \\[x\\](y)"
+        );
+        assert_eq!(
+            markdown("# head\n- item #1 a-b"),
+            "\\# head\n\\- item #1 a-b"
+        );
+        assert_eq!(
+            markdown("@everyone @HERE a@b.example"),
+            "@\u{200b}everyone @\u{200b}HERE a@b.example"
+        );
         assert_eq!(markdown("<@123> <#1>"), "\\<@123\\> \\<#1\\>");
         assert_eq!(markdown("a\u{202e}b\u{7}"), "ab");
     }

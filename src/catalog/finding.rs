@@ -155,7 +155,10 @@ mod tests {
             error.to_string(),
             "the templates cannot be used, 1 finding:\n  messages/x: rename it [file/name]"
         );
-        assert_eq!(nearest("catgory", ["category", "topic"]), " Did you mean \"category\"?");
+        assert_eq!(
+            nearest("catgory", ["category", "topic"]),
+            " Did you mean \"category\"?"
+        );
         assert_eq!(nearest("zzz", ["category"]), "");
     }
 }

@@ -1,10 +1,10 @@
 //! Money, numbers, days and times the way a language writes them.
 //!
-//! The choice of libraries: ICU4X 2.4 for numbers, days and times, and its `icu_experimental` 0.7 for money. Tried
-//! against en, de, fr and pt-BR (the tests below), it knows where the currency stands, which sign separates
-//! thousands and how many decimals a currency has; no crate outside ICU4X does without a C library. "Experimental"
-//! means that its names may change between versions, so it is used in this file alone, and the version is pinned.
-//! jiff knows the zones. An amount stays decimal text from the caller to the page and is never a float.
+//! The choice of libraries, after trying both: Fluent (`strings`) says words and chooses plurals, but its Rust form
+//! writes numbers without separators and knows neither money nor dates; ICU4X 2.4 writes numbers, days and times, and
+//! its `icu_experimental` 0.7 money, as en, de, fr and pt-BR do (the tests below). "Experimental" means that its names
+//! may change between versions, so it is used in this file alone. jiff knows the zones. An amount stays decimal text
+//! from the caller to the page and is never a float.
 
 use fixed_decimal::Decimal;
 use icu::datetime::input::{Date as IcuDate, Time as IcuTime};
@@ -64,8 +64,11 @@ impl Formats {
             .filter(|code| code.len() == 3 && code.bytes().all(|b| b.is_ascii_uppercase()))
             .and_then(|code| CurrencyType::try_from_str(code).ok())
             .ok_or("a currency is an ISO 4217 code such as \"EUR\"")?;
-        let formatter = CurrencyFormatter::try_new_symbol((&self.locale).into(), code, Default::default())
-            .map_err(|error| format!("no way to write money in this language is known ({error})"))?;
+        let formatter =
+            CurrencyFormatter::try_new_symbol((&self.locale).into(), code, Default::default())
+                .map_err(|error| {
+                    format!("no way to write money in this language is known ({error})")
+                })?;
         Ok(formatter.format_fixed_decimal(&amount).to_string())
     }
 
@@ -73,22 +76,30 @@ impl Formats {
     pub(crate) fn number(&self, number: &Value) -> Result<String, String> {
         let number = decimal(number)?;
         let formatter = DecimalFormatter::try_new((&self.locale).into(), Default::default())
-            .map_err(|error| format!("no way to write numbers in this language is known ({error})"))?;
+            .map_err(|error| {
+                format!("no way to write numbers in this language is known ({error})")
+            })?;
         Ok(formatter.format(&number).to_string())
     }
 
     /// The day of a date or an instant, in the zone.
     pub(crate) fn date(&self, value: &Value, length: Length) -> Result<String, String> {
         let date = self.local(value)?.date();
-        let date = IcuDate::try_new_iso(date.year().into(), unsigned(date.month()), unsigned(date.day()))
-            .map_err(|_| "there is no such day".to_owned())?;
+        let date = IcuDate::try_new_iso(
+            date.year().into(),
+            unsigned(date.month()),
+            unsigned(date.day()),
+        )
+        .map_err(|_| "there is no such day".to_owned())?;
         let fields = match length {
             Length::Short => fieldsets::YMD::short(),
             Length::Medium => fieldsets::YMD::medium(),
             Length::Long => fieldsets::YMD::long(),
         };
-        let formatter = DateTimeFormatter::try_new((&self.locale).into(), fields)
-            .map_err(|error| format!("no way to write dates in this language is known ({error})"))?;
+        let formatter =
+            DateTimeFormatter::try_new((&self.locale).into(), fields).map_err(|error| {
+                format!("no way to write dates in this language is known ({error})")
+            })?;
         Ok(formatter.format(&date).to_string())
     }
 
@@ -101,14 +112,17 @@ impl Formats {
         let time = IcuTime::try_new(unsigned(time.hour()), unsigned(time.minute()), 0, 0)
             .map_err(|_| "there is no such time".to_owned())?;
         let formatter = NoCalendarFormatter::try_new((&self.locale).into(), fieldsets::T::hm())
-            .map_err(|error| format!("no way to write times in this language is known ({error})"))?;
+            .map_err(|error| {
+                format!("no way to write times in this language is known ({error})")
+            })?;
         Ok(formatter.format(&time).to_string())
     }
 
     /// A date by a pattern such as `DD MMMM YYYY`, as `formatDate` of other mail services takes it.
     pub(crate) fn pattern(&self, value: &Value, pattern: &str) -> Result<String, String> {
-        const TOKENS: [&str; 14] =
-            ["YYYY", "MMMM", "MMM", "MM", "DD", "YY", "HH", "hh", "mm", "ss", "M", "D", "h", "A"];
+        const TOKENS: [&str; 14] = [
+            "YYYY", "MMMM", "MMM", "MM", "DD", "YY", "HH", "hh", "mm", "ss", "M", "D", "h", "A",
+        ];
         let local = self.local(value)?;
         let mut text = String::new();
         let mut rest = pattern;
@@ -118,7 +132,9 @@ impl Formats {
                 Some(token) => text.push_str(&self.token(token, local)?),
                 None => text.push(first),
             }
-            rest = rest.get(token.map_or(first.len_utf8(), str::len)..).unwrap_or_default();
+            rest = rest
+                .get(token.map_or(first.len_utf8(), str::len)..)
+                .unwrap_or_default();
         }
         Ok(text)
     }
@@ -147,21 +163,33 @@ impl Formats {
     }
 
     fn month(&self, date: Date, fields: fieldsets::M) -> Result<String, String> {
-        let date = IcuDate::try_new_iso(date.year().into(), unsigned(date.month()), unsigned(date.day()))
-            .map_err(|_| "there is no such day".to_owned())?;
-        let formatter = DateTimeFormatter::try_new((&self.locale).into(), fields)
-            .map_err(|error| format!("no way to write months in this language is known ({error})"))?;
+        let date = IcuDate::try_new_iso(
+            date.year().into(),
+            unsigned(date.month()),
+            unsigned(date.day()),
+        )
+        .map_err(|_| "there is no such day".to_owned())?;
+        let formatter =
+            DateTimeFormatter::try_new((&self.locale).into(), fields).map_err(|error| {
+                format!("no way to write months in this language is known ({error})")
+            })?;
         Ok(formatter.format(&date).to_string())
     }
 
     /// A date, a date with time, an instant with its offset, or seconds since 1970.
     fn local(&self, value: &Value) -> Result<DateTime, String> {
-        let fail = || "a date is text such as \"2026-11-25\" or \"2026-11-25T09:30:00Z\"".to_owned();
+        let fail =
+            || "a date is text such as \"2026-11-25\" or \"2026-11-25T09:30:00Z\"".to_owned();
         let zoned = |instant: Timestamp| instant.to_zoned(self.zone.clone()).datetime();
         if let Some(seconds) = value.as_i64() {
-            return Timestamp::from_second(seconds).map(zoned).map_err(|_| fail());
+            return Timestamp::from_second(seconds)
+                .map(zoned)
+                .map_err(|_| fail());
         }
-        let text = value.as_str().filter(|text| text.len() <= 64).ok_or_else(fail)?;
+        let text = value
+            .as_str()
+            .filter(|text| text.len() <= 64)
+            .ok_or_else(fail)?;
         if text.len() == 10
             && let Ok(date) = text.parse::<Date>()
         {
@@ -186,7 +214,9 @@ fn decimal(value: &Value) -> Result<Decimal, String> {
         Value::Number(_) => return Err("an amount with decimals is text such as \"12.50\", not a number, because numbers lose cents".to_owned()),
         _ => return Err(fail()),
     };
-    let plain = text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'-'));
+    let plain = text
+        .bytes()
+        .all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'-'));
     if text.is_empty() || text.len() > DIGITS_MAX || !plain {
         return Err(fail());
     }
@@ -219,20 +249,41 @@ mod tests {
             ("pt-BR", "1299", "EUR", "€ 1.299,00"),
             ("en", "1500", "JPY", "¥1,500"),
             // A float would say …993.
-            ("en", "9007199254740993.01", "EUR", "€9,007,199,254,740,993.01"),
+            (
+                "en",
+                "9007199254740993.01",
+                "EUR",
+                "€9,007,199,254,740,993.01",
+            ),
         ] {
-            let money = formats(locale).money(&json!(amount), &json!(currency)).unwrap();
+            let money = formats(locale)
+                .money(&json!(amount), &json!(currency))
+                .unwrap();
             assert_eq!(plain(&money), expected, "{locale} {amount} {currency}");
         }
     }
 
     #[test]
     fn what_is_no_amount_is_refused() {
-        for amount in [json!("1,299.00"), json!("abc"), json!(""), json!(12.5), json!(null), json!("1e9"), json!("1".repeat(50))] {
-            assert!(formats("en").money(&amount, &json!("EUR")).is_err(), "{amount}");
+        for amount in [
+            json!("1,299.00"),
+            json!("abc"),
+            json!(""),
+            json!(12.5),
+            json!(null),
+            json!("1e9"),
+            json!("1".repeat(50)),
+        ] {
+            assert!(
+                formats("en").money(&amount, &json!("EUR")).is_err(),
+                "{amount}"
+            );
         }
         for currency in [json!("eur"), json!("EURO"), json!(null), json!("€")] {
-            assert!(formats("en").money(&json!("1"), &currency).is_err(), "{currency}");
+            assert!(
+                formats("en").money(&json!("1"), &currency).is_err(),
+                "{currency}"
+            );
         }
     }
 
@@ -249,16 +300,42 @@ mod tests {
             assert_eq!(plain(&formats(locale).time(&instant).unwrap()), time);
         }
         // A date without a time is the same day everywhere.
-        assert_eq!(formats("en").date(&json!("2026-11-22"), Length::Medium).unwrap(), "Nov 22, 2026");
-        assert_eq!(formats("de").date(&json!("2026-11-22"), Length::Short).unwrap(), "22.11.26");
-        assert!(formats("en").date(&json!("22/11/2026"), Length::Long).is_err());
-        assert!(formats("en").date(&json!("2026-02-30"), Length::Long).is_err());
-        assert_eq!(formats("de").pattern(&instant, "DD. MMMM YYYY, HH:mm").unwrap(), "23. November 2026, 00:30");
+        assert_eq!(
+            formats("en")
+                .date(&json!("2026-11-22"), Length::Medium)
+                .unwrap(),
+            "Nov 22, 2026"
+        );
+        assert_eq!(
+            formats("de")
+                .date(&json!("2026-11-22"), Length::Short)
+                .unwrap(),
+            "22.11.26"
+        );
+        assert!(
+            formats("en")
+                .date(&json!("22/11/2026"), Length::Long)
+                .is_err()
+        );
+        assert!(
+            formats("en")
+                .date(&json!("2026-02-30"), Length::Long)
+                .is_err()
+        );
+        assert_eq!(
+            formats("de")
+                .pattern(&instant, "DD. MMMM YYYY, HH:mm")
+                .unwrap(),
+            "23. November 2026, 00:30"
+        );
     }
 
     #[test]
     fn numbers_are_grouped() {
-        assert_eq!(formats("de").number(&json!(1_234_567)).unwrap(), "1.234.567");
+        assert_eq!(
+            formats("de").number(&json!(1_234_567)).unwrap(),
+            "1.234.567"
+        );
         assert_eq!(formats("en").number(&json!("1234.5")).unwrap(), "1,234.5");
     }
 }

@@ -3,15 +3,17 @@
 //! SendGrid's names work where they exist (`equals`, `greaterThan`, `formatDate`, `insert`, `length`). A helper given
 //! nothing is an error, never an empty place in a message. Errors name the variable, not its value.
 
+mod each;
+
 use std::collections::BTreeMap;
 
 use handlebars::{
-    BlockContext, BlockParams, Context, Handlebars, Helper, HelperDef, HelperResult, Output,
-    RenderContext, RenderError, RenderErrorReason, Renderable as _, ScopedJson, Template,
+    Context, Handlebars, Helper, HelperDef, HelperResult, Output, RenderContext, RenderError,
+    RenderErrorReason, Renderable as _, ScopedJson,
 };
 use serde_json::Value;
 
-use super::budget::{Budget, Counted};
+use super::budget::Budget;
 use super::escape;
 use super::format::{Formats, Length};
 use super::links;
@@ -19,9 +21,34 @@ use super::strings::Words;
 
 /// Every helper that a template may call.
 pub(crate) const NAMES: [&str; 28] = [
-    "t", "money", "date", "time", "number", "url", "len", "length", "formatDate", "insert", "equals", "notEquals",
-    "greaterThan", "lessThan", "if", "unless", "each", "with", "lookup", "eq", "ne", "gt", "gte", "lt", "lte", "and",
-    "or", "not",
+    "t",
+    "money",
+    "date",
+    "time",
+    "number",
+    "url",
+    "len",
+    "length",
+    "formatDate",
+    "insert",
+    "equals",
+    "notEquals",
+    "greaterThan",
+    "lessThan",
+    "if",
+    "unless",
+    "each",
+    "with",
+    "lookup",
+    "eq",
+    "ne",
+    "gt",
+    "gte",
+    "lt",
+    "lte",
+    "and",
+    "or",
+    "not",
 ];
 
 pub(crate) fn is_known(name: &str) -> bool {
@@ -66,14 +93,18 @@ pub(crate) fn register<'reg: 'rc, 'rc>(rc: &mut RenderContext<'reg, 'rc>, scene:
     let tests: [(&str, Test); 4] = [
         ("equals", |a, b| a == b),
         ("notEquals", |a, b| a != b),
-        ("greaterThan", |a, b| number_of(a).zip(number_of(b)).is_some_and(|(a, b)| a > b)),
-        ("lessThan", |a, b| number_of(a).zip(number_of(b)).is_some_and(|(a, b)| a < b)),
+        ("greaterThan", |a, b| {
+            number_of(a).zip(number_of(b)).is_some_and(|(a, b)| a > b)
+        }),
+        ("lessThan", |a, b| {
+            number_of(a).zip(number_of(b)).is_some_and(|(a, b)| a < b)
+        }),
     ];
     for (name, test) in tests {
         rc.register_local_helper(name, Box::new(Compare { scene, test }));
     }
     rc.register_local_helper("url", Box::new(Link { scene }));
-    rc.register_local_helper("each", Box::new(Each { scene }));
+    rc.register_local_helper("each", Box::new(each::Each { scene }));
 }
 
 fn fault(sentence: String) -> RenderError {
@@ -115,19 +146,25 @@ impl HelperDef for Plain<'_> {
 fn given<'h>(helper: &'h Helper<'_>, index: usize) -> Result<&'h Value, String> {
     helper
         .param(index)
-        .map(|param| param.value())
+        .map(handlebars::PathAndJson::value)
         .filter(|value| !value.is_null())
         .ok_or_else(|| "a value is missing; put it into {{#if}} if it is optional".to_owned())
 }
 
 fn words(scene: &Scene<'_>, helper: &Helper<'_>) -> Result<Value, String> {
     let key = given(helper, 0)?.as_str().ok_or("the key is text")?;
-    let args = helper.hash().iter().map(|(name, value)| (*name, value.value()));
+    let args = helper
+        .hash()
+        .iter()
+        .map(|(name, value)| (*name, value.value()));
     scene.words.say(key, args).map(Value::String)
 }
 
 fn money(scene: &Scene<'_>, helper: &Helper<'_>) -> Result<Value, String> {
-    scene.formats.money(given(helper, 0)?, given(helper, 1)?).map(Value::String)
+    scene
+        .formats
+        .money(given(helper, 0)?, given(helper, 1)?)
+        .map(Value::String)
 }
 
 fn date(scene: &Scene<'_>, helper: &Helper<'_>) -> Result<Value, String> {
@@ -135,7 +172,10 @@ fn date(scene: &Scene<'_>, helper: &Helper<'_>) -> Result<Value, String> {
         Some(length) => Length::parse(length.value().as_str().unwrap_or_default())?,
         None => Length::Medium,
     };
-    scene.formats.date(given(helper, 0)?, length).map(Value::String)
+    scene
+        .formats
+        .date(given(helper, 0)?, length)
+        .map(Value::String)
 }
 
 fn time(scene: &Scene<'_>, helper: &Helper<'_>) -> Result<Value, String> {
@@ -147,9 +187,14 @@ fn number(scene: &Scene<'_>, helper: &Helper<'_>) -> Result<Value, String> {
 }
 
 fn format_date(scene: &Scene<'_>, helper: &Helper<'_>) -> Result<Value, String> {
-    let pattern = given(helper, 1)?.as_str().filter(|pattern| pattern.len() <= 64);
+    let pattern = given(helper, 1)?
+        .as_str()
+        .filter(|pattern| pattern.len() <= 64);
     let pattern = pattern.ok_or("the pattern is text such as 'DD MMMM YYYY'")?;
-    scene.formats.pattern(given(helper, 0)?, pattern).map(Value::String)
+    scene
+        .formats
+        .pattern(given(helper, 0)?, pattern)
+        .map(Value::String)
 }
 
 fn length(_: &Scene<'_>, helper: &Helper<'_>) -> Result<Value, String> {
@@ -236,7 +281,9 @@ impl Compare<'_> {
     fn holds(&self, helper: &Helper<'_>) -> Result<bool, RenderError> {
         self.scene.budget.step().map_err(fault)?;
         let (a, b) = (helper.param(0), helper.param(1));
-        let (a, b) = a.zip(b).ok_or_else(|| blame(helper, "compares two values"))?;
+        let (a, b) = a
+            .zip(b)
+            .ok_or_else(|| blame(helper, "compares two values"))?;
         Ok((self.test)(a.value(), b.value()))
     }
 }
@@ -264,7 +311,11 @@ impl HelperDef for Compare<'_> {
         if !helper.is_block() {
             return Ok(out.write(if holds { "true" } else { "false" })?);
         }
-        match if holds { helper.template() } else { helper.inverse() } {
+        match if holds {
+            helper.template()
+        } else {
+            helper.inverse()
+        } {
             Some(inner) => inner.render(registry, context, rc, out),
             None => Ok(()),
         }
@@ -273,106 +324,6 @@ impl HelperDef for Compare<'_> {
 
 fn number_of(value: &Value) -> Option<f64> {
     value.as_f64().or_else(|| value.as_str()?.parse().ok())
-}
-
-/// `each`, like handlebars' own, but every turn is counted.
-struct Each<'s> {
-    scene: &'s Scene<'s>,
-}
-
-impl HelperDef for Each<'_> {
-    fn call<'reg: 'rc, 'rc>(
-        &self,
-        helper: &Helper<'rc>,
-        registry: &'reg Handlebars<'reg>,
-        context: &'rc Context,
-        rc: &mut RenderContext<'reg, 'rc>,
-        out: &mut dyn Output,
-    ) -> HelperResult {
-        let Some(value) = helper.param(0) else {
-            return Err(blame(helper, "loops over a list"));
-        };
-        let turns: Vec<(String, Value, &Value)> = match value.value() {
-            Value::Array(items) => items.iter().enumerate().map(|(i, item)| (i.to_string(), i.into(), item)).collect(),
-            Value::Object(fields) => fields.iter().map(|(key, field)| (key.clone(), key.clone().into(), field)).collect(),
-            Value::Null => Vec::new(),
-            _ => return Err(blame(helper, "is not a list")),
-        };
-        let (Some(inner), false) = (helper.template(), turns.is_empty()) else {
-            return match helper.inverse() {
-                Some(inverse) => inverse.render(registry, context, rc, out),
-                None => Ok(()),
-            };
-        };
-        let mut counted = Counted { out, budget: self.scene.budget };
-        let base = value.context_path().cloned();
-        let is_map = value.value().is_object();
-        self.turns(helper, inner, &turns, base.as_ref(), is_map, (registry, context, rc), &mut counted)
-    }
-}
-
-impl Each<'_> {
-    #[expect(clippy::too_many_arguments, reason = "the interface of helpers hands on five of them")]
-    fn turns<'reg: 'rc, 'rc>(
-        &self,
-        helper: &Helper<'rc>,
-        inner: &'rc Template,
-        turns: &[(String, Value, &Value)],
-        base: Option<&Vec<String>>,
-        is_map: bool,
-        (registry, context, rc): (&'reg Handlebars<'reg>, &'rc Context, &mut RenderContext<'reg, 'rc>),
-        out: &mut dyn Output,
-    ) -> HelperResult {
-        let last = turns.len().saturating_sub(1);
-        for (index, (step, key, item)) in turns.iter().enumerate() {
-            self.scene.budget.step().map_err(fault)?;
-            let mut block = BlockContext::new();
-            block.set_local_var("first", Value::Bool(index == 0));
-            block.set_local_var("last", Value::Bool(index == last));
-            block.set_local_var("index", index.into());
-            if is_map {
-                block.set_local_var("key", key.clone());
-            }
-            match base {
-                Some(base) => {
-                    block.base_path_mut().clone_from(base);
-                    block.base_path_mut().push(step.clone());
-                }
-                None => block.set_base_value((*item).clone()),
-            }
-            set_params(helper, &mut block, base.is_some(), key, item)?;
-            rc.push_block(block);
-            let result = inner.render(registry, context, rc, out);
-            rc.pop_block();
-            result?;
-        }
-        Ok(())
-    }
-}
-
-fn set_params<'rc>(
-    helper: &Helper<'rc>,
-    block: &mut BlockContext<'rc>,
-    by_path: bool,
-    key: &Value,
-    item: &Value,
-) -> Result<(), RenderError> {
-    let (value_name, key_name) = match (helper.block_param_pair(), helper.block_param()) {
-        (Some((value, key)), _) => (value, Some(key)),
-        (None, Some(value)) => (value, None),
-        (None, None) => return Ok(()),
-    };
-    let mut params = BlockParams::new();
-    if by_path {
-        params.add_path(value_name, Vec::new())?;
-    } else {
-        params.add_value(value_name, item.clone())?;
-    }
-    if let Some(key_name) = key_name {
-        params.add_value(key_name, key.clone())?;
-    }
-    block.set_block_params(params);
-    Ok(())
 }
 
 /// The escaping of each kind of text.
@@ -387,7 +338,8 @@ pub(crate) fn registries() -> BTreeMap<Markup, Handlebars<'static>> {
                 registry.unregister_helper(helper);
             }
             match markup {
-                Markup::Html => registry.register_escape_fn(|text| handlebars::html_escape(&escape::visible(text))),
+                Markup::Html => registry
+                    .register_escape_fn(|text| handlebars::html_escape(&escape::visible(text))),
                 Markup::Text => registry.register_escape_fn(escape::visible),
                 Markup::Markdown => registry.register_escape_fn(escape::markdown),
             }

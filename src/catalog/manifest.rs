@@ -129,12 +129,18 @@ pub(crate) fn read(
     findings: &mut Findings,
 ) -> Option<Details> {
     let file: File = toml_text::read(path, text, findings)?;
-    let mut tell = |rule, offset: usize, message: String| findings.add(rule, path, Spot::of(text, offset), message);
+    let mut tell = |rule, offset: usize, message: String| {
+        findings.add(rule, path, Spot::of(text, offset), message);
+    };
     if let Some(policy) = policy {
         check_topic(&file, policy, &mut tell);
     }
     if file.channels.as_ref().is_empty() {
-        tell("channel/none", file.channels.span().start, "channels is empty; name at least one.".to_owned());
+        tell(
+            "channel/none",
+            file.channels.span().start,
+            "channels is empty; name at least one.".to_owned(),
+        );
     }
     let ttl = file.timing.ttl.as_ref().and_then(|ttl| {
         duration(ttl.as_ref())
@@ -145,27 +151,51 @@ pub(crate) fn read(
         let hours = DailyWindow::try_new(&window.as_ref().from, &window.as_ref().until)
             .map_err(|why| tell("manifest/value", window.span().start, format!("{why}.")))
             .ok()?;
-        Some(SendWindow { days: window.as_ref().days.clone(), hours })
+        Some(SendWindow {
+            days: window.as_ref().days.clone(),
+            hours,
+        })
     });
     let sender = file.email.sender.as_ref().map_or_else(
-        || shop.default_senders.get(&file.category).cloned().unwrap_or_default(),
+        || {
+            shop.default_senders
+                .get(&file.category)
+                .cloned()
+                .unwrap_or_default()
+        },
         |sender| {
             if !shop.senders.contains_key(sender.as_ref()) {
                 let hint = nearest(sender.as_ref(), shop.senders.keys().map(String::as_str));
-                tell("email/sender", sender.span().start, format!("shop.toml has no [senders.{}].{hint}", sender.as_ref()));
+                tell(
+                    "email/sender",
+                    sender.span().start,
+                    format!("shop.toml has no [senders.{}].{hint}", sender.as_ref()),
+                );
             }
             sender.as_ref().clone()
         },
     );
-    let max_segments = file.sms.max_segments.as_ref().map_or(SEGMENTS_DEFAULT, |max| {
-        if !(1..=SEGMENTS_MAX).contains(max.as_ref()) {
-            tell("manifest/value", max.span().start, format!("max_segments is 1 to {SEGMENTS_MAX}."));
-        }
-        *max.as_ref()
-    });
+    let max_segments = file
+        .sms
+        .max_segments
+        .as_ref()
+        .map_or(SEGMENTS_DEFAULT, |max| {
+            if !(1..=SEGMENTS_MAX).contains(max.as_ref()) {
+                tell(
+                    "manifest/value",
+                    max.span().start,
+                    format!("max_segments is 1 to {SEGMENTS_MAX}."),
+                );
+            }
+            *max.as_ref()
+        });
     let subject_pointer = file.timing.subject.as_ref().map(|subject| {
         if !subject.as_ref().starts_with('/') {
-            tell("manifest/value", subject.span().start, "subject is a JSON pointer into the variables, such as \"/product/id\".".to_owned());
+            tell(
+                "manifest/value",
+                subject.span().start,
+                "subject is a JSON pointer into the variables, such as \"/product/id\".".to_owned(),
+            );
         }
         subject.as_ref().clone()
     });
@@ -176,9 +206,18 @@ pub(crate) fn read(
     let subject = file.email.subject.as_ref().map(line);
     if file.channels.as_ref().contains(&Channel::Email) {
         match &subject {
-            None => tell("email/subject-length", 0, "a mail needs a subject; add [email] subject = \"…\".".to_owned()),
+            None => tell(
+                "email/subject-length",
+                0,
+                "a mail needs a subject; add [email] subject = \"…\".".to_owned(),
+            ),
             Some(subject) if subject.text.trim().is_empty() || subject.text.contains('\n') => {
-                findings.add("email/subject-length", path, subject.spot, "the subject is one line that is not empty.");
+                findings.add(
+                    "email/subject-length",
+                    path,
+                    subject.spot,
+                    "the subject is one line that is not empty.",
+                );
             }
             Some(_) => {}
         }
@@ -209,7 +248,10 @@ pub(crate) fn read(
             variants: file
                 .variants
                 .into_iter()
-                .map(|variant| Variant { name: variant.name, weight: variant.weight })
+                .map(|variant| Variant {
+                    name: variant.name,
+                    weight: variant.weight,
+                })
                 .collect(),
         },
     })
@@ -221,12 +263,19 @@ fn check_topic(file: &File, policy: &Policy, tell: &mut dyn FnMut(&'static str, 
     match policy.topics.get(key) {
         None => {
             let hint = nearest(key, policy.topics.keys().map(String::as_str));
-            tell("policy/topic-mismatch", start, format!("policy.toml has no topic {key:?}; add it there.{hint}"));
+            tell(
+                "policy/topic-mismatch",
+                start,
+                format!("policy.toml has no topic {key:?}; add it there.{hint}"),
+            );
         }
         Some(topic) if topic.category != file.category => tell(
             "policy/topic-mismatch",
             start,
-            format!("topic {key:?} is {} in policy.toml but this message is {}; make them the same.", topic.category, file.category),
+            format!(
+                "topic {key:?} is {} in policy.toml but this message is {}; make them the same.",
+                topic.category, file.category
+            ),
         ),
         Some(_) => {}
     }
@@ -236,20 +285,48 @@ fn check_variants(variants: &[VariantFile], path: &str, text: &str, findings: &m
     if variants.is_empty() {
         return;
     }
-    let spot = text.find("[[variants]]").map_or(Spot::WHOLE, |offset| Spot::of(text, offset));
-    if variants.iter().map(|variant| u64::from(variant.weight)).sum::<u64>() == 0 {
-        findings.add("ab/weights", path, spot, "the weights of the variants add up to nothing; give one of them a weight.");
+    let spot = text
+        .find("[[variants]]")
+        .map_or(Spot::WHOLE, |offset| Spot::of(text, offset));
+    if variants
+        .iter()
+        .map(|variant| u64::from(variant.weight))
+        .sum::<u64>()
+        == 0
+    {
+        findings.add(
+            "ab/weights",
+            path,
+            spot,
+            "the weights of the variants add up to nothing; give one of them a weight.",
+        );
     }
-    let mut names: Vec<_> = variants.iter().map(|variant| variant.name.as_str()).collect();
+    let mut names: Vec<_> = variants
+        .iter()
+        .map(|variant| variant.name.as_str())
+        .collect();
     names.sort_unstable();
     names.dedup();
-    let tame = |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+    let tame = |name: &str| {
+        !name.is_empty()
+            && name
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+    };
     if names.len() != variants.len() || !names.iter().all(|name| tame(name)) {
-        findings.add("ab/weights", path, spot, "variants have different names of letters, digits, '-' and '_'.");
+        findings.add(
+            "ab/weights",
+            path,
+            spot,
+            "variants have different names of letters, digits, '-' and '_'.",
+        );
     }
 }
 
-type Fallbacks = (BTreeMap<String, String>, BTreeMap<String, BTreeMap<String, String>>);
+type Fallbacks = (
+    BTreeMap<String, String>,
+    BTreeMap<String, BTreeMap<String, String>>,
+);
 
 fn fallbacks(
     files: BTreeMap<String, FallbackFile>,
@@ -266,9 +343,16 @@ fn fallbacks(
             }
             FallbackFile::Locale(values) => {
                 if !shop.locales.contains(&key) {
-                    let spot = text.find(&format!("{key:?}")).map_or(Spot::WHOLE, |offset| Spot::of(text, offset));
+                    let spot = text
+                        .find(&format!("{key:?}"))
+                        .map_or(Spot::WHOLE, |offset| Spot::of(text, offset));
                     let hint = nearest(&key, shop.locales.iter().map(String::as_str));
-                    findings.add("manifest/value", path, spot, format!("[fallbacks.{key:?}] is not one of the shop's locales.{hint}"));
+                    findings.add(
+                        "manifest/value",
+                        path,
+                        spot,
+                        format!("[fallbacks.{key:?}] is not one of the shop's locales.{hint}"),
+                    );
                 }
                 by_locale.insert(key, values);
             }

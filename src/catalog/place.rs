@@ -6,8 +6,17 @@ use super::finding::{Findings, Spot, nearest};
 use super::shop::Shop;
 use super::source::Files;
 
-const BODIES: [&str; 4] = ["email.html.hbs", "email.txt.hbs", "sms.txt.hbs", "chat.md.hbs"];
-const LAYOUTS: [&str; 3] = ["layouts/email.html.hbs", "layouts/email.txt.hbs", "layouts/chat.md.hbs"];
+const BODIES: [&str; 4] = [
+    "email.html.hbs",
+    "email.txt.hbs",
+    "sms.txt.hbs",
+    "chat.md.hbs",
+];
+const LAYOUTS: [&str; 3] = [
+    "layouts/email.html.hbs",
+    "layouts/email.txt.hbs",
+    "layouts/chat.md.hbs",
+];
 
 /// The folders that hold a message, by template key.
 #[derive(Debug)]
@@ -24,7 +33,10 @@ impl Folders {
     }
 
     fn around<'p>(&self, path: &'p str) -> Option<&'p str> {
-        let folder = self.0.values().find(|folder| path.starts_with(&format!("{folder}/")))?;
+        let folder = self
+            .0
+            .values()
+            .find(|folder| path.starts_with(&format!("{folder}/")))?;
         path.get(folder.len() + 1..)
     }
 }
@@ -44,7 +56,12 @@ pub(crate) fn check(files: &Files, shop: &Shop, findings: &mut Findings) {
     }
     for path in &LAYOUTS[..2] {
         if files.get(path).is_none() && files.0.values().any(|text| text.contains("> layout")) {
-            findings.add("file/missing", *path, Spot::WHOLE, "is missing; it is the frame of every mail and holds {{> @partial-block}}.");
+            findings.add(
+                "file/missing",
+                *path,
+                Spot::WHOLE,
+                "is missing; it is the frame of every mail and holds {{> @partial-block}}.",
+            );
         }
     }
 }
@@ -53,7 +70,9 @@ fn is_key(key: &str) -> bool {
     key.len() <= 100
         && key.split('.').all(|part| {
             part.starts_with(|c: char| c.is_ascii_lowercase())
-                && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+                && part
+                    .bytes()
+                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
         })
 }
 
@@ -63,28 +82,52 @@ fn check_path(path: &str, folders: &Folders, shop: &Shop) -> Result<(), String> 
     }
     match path.split_once('/') {
         Some(("partials", name)) => {
-            let known = [".html.hbs", ".txt.hbs", ".md.hbs"].iter().find_map(|end| name.strip_suffix(end));
+            let known = [".html.hbs", ".txt.hbs", ".md.hbs"]
+                .iter()
+                .find_map(|end| name.strip_suffix(end));
             known
                 .filter(|name| !name.contains(['/', '.']) && *name != "layout")
                 .map(|_| ())
-                .ok_or_else(|| "a partial is named NAME.html.hbs, NAME.txt.hbs or NAME.md.hbs.".to_owned())
+                .ok_or_else(|| {
+                    "a partial is named NAME.html.hbs, NAME.txt.hbs or NAME.md.hbs.".to_owned()
+                })
         }
         Some(("i18n", name)) => check_words(name, shop),
         Some(("messages", _)) => match folders.around(path) {
             Some(name) => check_message_file(name, shop),
-            None => Err("no message.toml stands beside it or above it; add one, or move the file.".to_owned()),
+            None => Err(
+                "no message.toml stands beside it or above it; add one, or move the file."
+                    .to_owned(),
+            ),
         },
-        Some(("layouts", _)) => Err(format!("layouts are {}.{}", LAYOUTS.join(", "), nearest(path, LAYOUTS))),
+        Some(("layouts", _)) => Err(format!(
+            "layouts are {}.{}",
+            LAYOUTS.join(", "),
+            nearest(path, LAYOUTS)
+        )),
         _ => {
-            let known = ["shop.toml", "policy.toml", "layouts", "partials", "i18n", "messages"];
+            let known = [
+                "shop.toml",
+                "policy.toml",
+                "layouts",
+                "partials",
+                "i18n",
+                "messages",
+            ];
             let first = path.split('/').next().unwrap_or(path);
-            Err(format!("nothing reads it; the folder has {}.{}", known.join(", "), nearest(first, known)))
+            Err(format!(
+                "nothing reads it; the folder has {}.{}",
+                known.join(", "),
+                nearest(first, known)
+            ))
         }
     }
 }
 
 fn check_words(name: &str, shop: &Shop) -> Result<(), String> {
-    let locale = name.strip_suffix(".ftl").ok_or("words stand in LOCALE.ftl.")?;
+    let locale = name
+        .strip_suffix(".ftl")
+        .ok_or("words stand in LOCALE.ftl.")?;
     check_locale(locale, shop)
 }
 
@@ -93,7 +136,9 @@ fn check_locale(locale: &str, shop: &Shop) -> Result<(), String> {
         return Ok(());
     }
     let hint = nearest(locale, shop.locales.iter().map(String::as_str));
-    Err(format!("{locale:?} is not one of the locales in shop.toml; add it there or rename the file.{hint}"))
+    Err(format!(
+        "{locale:?} is not one of the locales in shop.toml; add it there or rename the file.{hint}"
+    ))
 }
 
 fn check_message_file(name: &str, shop: &Shop) -> Result<(), String> {
@@ -120,11 +165,20 @@ fn check_body(name: &str, shop: &Shop) -> Result<(), String> {
     }
     for body in BODIES {
         let (stem, end) = body.split_once('.').unwrap_or_default();
-        let locale = name.strip_prefix(stem).and_then(|rest| rest.strip_prefix('.'));
-        if let Some(locale) = locale.and_then(|rest| rest.strip_suffix(end)).and_then(|rest| rest.strip_suffix('.')) {
+        let locale = name
+            .strip_prefix(stem)
+            .and_then(|rest| rest.strip_prefix('.'));
+        if let Some(locale) = locale
+            .and_then(|rest| rest.strip_suffix(end))
+            .and_then(|rest| rest.strip_suffix('.'))
+        {
             return check_locale(locale, shop);
         }
     }
     let known = BODIES.into_iter().chain(["message.toml", "schema.json"]);
-    Err(format!("nothing reads it; a message has message.toml, schema.json and {}.{}", BODIES.join(", "), nearest(name, known)))
+    Err(format!(
+        "nothing reads it; a message has message.toml, schema.json and {}.{}",
+        BODIES.join(", "),
+        nearest(name, known)
+    ))
 }

@@ -112,7 +112,12 @@ impl Teller<'_> {
 /// Reads and checks it; what is wrong is added to the findings.
 pub(crate) fn read(files: &Files, shop: &Shop, findings: &mut Findings) -> Option<Policy> {
     let Some(text) = files.get(PATH) else {
-        findings.add("file/missing", PATH, Spot::WHOLE, "is missing; it says how often, when and how long customers are written to.");
+        findings.add(
+            "file/missing",
+            PATH,
+            Spot::WHOLE,
+            "is missing; it says how often, when and how long customers are written to.",
+        );
         return None;
     };
     let file: File = toml_text::read(PATH, text, findings)?;
@@ -122,7 +127,10 @@ pub(crate) fn read(files: &Files, shop: &Shop, findings: &mut Findings) -> Optio
         .ok();
     let backoff = backoff(&file.retries, &mut teller);
     if file.default_channels.order.is_empty() {
-        teller.tell("[default_channels]", "order is empty; name at least one channel.");
+        teller.tell(
+            "[default_channels]",
+            "order is empty; name at least one channel.",
+        );
     }
     Some(Policy {
         version: file.version,
@@ -130,7 +138,11 @@ pub(crate) fn read(files: &Files, shop: &Shop, findings: &mut Findings) -> Optio
         budgets: budgets(file.budgets, &mut teller),
         quiet_hours: quiet_hours?,
         quiet_categories: file.quiet_hours.categories,
-        expiry: file.expiry.iter().map(|(category, text)| (*category, teller.duration(text))).collect(),
+        expiry: file
+            .expiry
+            .iter()
+            .map(|(category, text)| (*category, teller.duration(text)))
+            .collect(),
         backoff,
         unknown: file.unknown,
         channel_order: file.default_channels.order,
@@ -139,7 +151,9 @@ pub(crate) fn read(files: &Files, shop: &Shop, findings: &mut Findings) -> Optio
         spread: file
             .quiet_hours
             .spread
-            .map_or(SignedDuration::from_mins(SPREAD_MINUTES), |text| teller.duration(&text)),
+            .map_or(SignedDuration::from_mins(SPREAD_MINUTES), |text| {
+                teller.duration(&text)
+            }),
     })
 }
 
@@ -148,7 +162,13 @@ fn topics(files: Vec<TopicFile>, teller: &mut Teller<'_>) -> BTreeMap<String, To
     for file in files {
         let near = format!("{:?}", file.key);
         if file.opt_in == Some(false) && file.category == Category::Marketing {
-            teller.tell(&near, format!("topic {:?} is marketing, which always needs consent; set opt_in = true.", file.key));
+            teller.tell(
+                &near,
+                format!(
+                    "topic {:?} is marketing, which always needs consent; set opt_in = true.",
+                    file.key
+                ),
+            );
         }
         let topic = Topic {
             key: file.key.clone(),
@@ -157,7 +177,10 @@ fn topics(files: Vec<TopicFile>, teller: &mut Teller<'_>) -> BTreeMap<String, To
             channels: file.channels,
         };
         if topics.insert(file.key.clone(), topic).is_some() {
-            teller.tell(&near, format!("topic {:?} stands twice; remove one.", file.key));
+            teller.tell(
+                &near,
+                format!("topic {:?} stands twice; remove one.", file.key),
+            );
         }
     }
     topics
@@ -169,7 +192,13 @@ fn budgets(files: Vec<BudgetFile>, teller: &mut Teller<'_>) -> Vec<Budget> {
         .map(|file| {
             let near = format!("{:?}", file.name);
             if file.categories.is_empty() && file.templates.is_empty() {
-                teller.tell(&near, format!("budget {:?} limits nothing; give it categories or templates.", file.name));
+                teller.tell(
+                    &near,
+                    format!(
+                        "budget {:?} limits nothing; give it categories or templates.",
+                        file.name
+                    ),
+                );
             }
             Budget {
                 window: teller.duration(&file.window),
@@ -194,7 +223,9 @@ fn backoff(file: &RetryFile, teller: &mut Teller<'_>) -> Backoff {
         delays: file
             .delays
             .iter()
-            .map(|text| Duration::try_from(teller.duration(text)).unwrap_or(Duration::from_secs(60)))
+            .map(|text| {
+                Duration::try_from(teller.duration(text)).unwrap_or(Duration::from_secs(60))
+            })
             .collect(),
         jitter: f64::from(file.jitter_percent.min(100)) / 100.0,
     }

@@ -13,9 +13,29 @@ use crate::domain::rejection::FieldViolation;
 /// Filled by the gateway, so they cannot be declared.
 pub(crate) const RESERVED: [(&str, &[&str]); 4] = [
     ("customer", &["given_name", "locale", "time_zone"]),
-    ("shop", &["name", "url", "support_email", "support_url", "postal_address"]),
+    (
+        "shop",
+        &[
+            "name",
+            "url",
+            "support_email",
+            "support_url",
+            "postal_address",
+        ],
+    ),
     ("links", &["preferences", "unsubscribe"]),
-    ("message", &["id", "subject", "preheader", "locale", "category", "channel", "unsubscribe"]),
+    (
+        "message",
+        &[
+            "id",
+            "subject",
+            "preheader",
+            "locale",
+            "category",
+            "channel",
+            "unsubscribe",
+        ],
+    ),
 ];
 /// A caller is told this many at once.
 const VIOLATIONS_MAX: usize = 20;
@@ -28,7 +48,7 @@ pub(crate) struct Schema {
 }
 
 /// What a schema says of a name below one of its nodes.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) enum Declared<'a> {
     /// Declared, as this.
     As(&'a Value),
@@ -44,7 +64,10 @@ impl Schema {
         let value: Value = match serde_json::from_str(text) {
             Ok(value) => value,
             Err(error) => {
-                let spot = Spot { line: error.line(), column: error.column() };
+                let spot = Spot {
+                    line: error.line(),
+                    column: error.column(),
+                };
                 findings.add("syntax/json", path, spot, format!("is not JSON: {error}."));
                 return None;
             }
@@ -57,15 +80,30 @@ impl Schema {
         let validator = match validator {
             Ok(validator) => validator,
             Err(error) => {
-                findings.add("vars/schema", path, Spot::WHOLE, format!("is not a JSON Schema 2020-12 at {}: {error}.", error.instance_path().as_str()));
+                findings.add(
+                    "vars/schema",
+                    path,
+                    Spot::WHOLE,
+                    format!(
+                        "is not a JSON Schema 2020-12 at {}: {error}.",
+                        error.instance_path().as_str()
+                    ),
+                );
                 return None;
             }
         };
         let declared = value.get("properties").and_then(Value::as_object);
         for (name, _) in RESERVED {
             if declared.is_some_and(|properties| properties.contains_key(name)) {
-                let spot = text.find(&format!("{name:?}")).map_or(Spot::WHOLE, |at| Spot::of(text, at));
-                findings.add("vars/reserved", path, spot, format!("{name:?} is filled by the gateway; give the variable another name."));
+                let spot = text
+                    .find(&format!("{name:?}"))
+                    .map_or(Spot::WHOLE, |at| Spot::of(text, at));
+                findings.add(
+                    "vars/reserved",
+                    path,
+                    spot,
+                    format!("{name:?} is filled by the gateway; give the variable another name."),
+                );
             }
         }
         let required = value.get("required").and_then(Value::as_array);
@@ -88,11 +126,15 @@ impl Schema {
 
     fn explain(&self, error: &jsonschema::ValidationError<'_>, into: &mut Vec<FieldViolation>) {
         let at = error.instance_path().as_str().to_owned();
-        let mut tell = |field: String, description: String| into.push(FieldViolation { field, description });
+        let mut tell =
+            |field: String, description: String| into.push(FieldViolation { field, description });
         match error.kind() {
             ValidationErrorKind::Required { property } => {
                 let name = property.as_str().unwrap_or_default();
-                tell(format!("{at}/{}", pointer(name)), "is required; add it".to_owned());
+                tell(
+                    format!("{at}/{}", pointer(name)),
+                    "is required; add it".to_owned(),
+                );
             }
             ValidationErrorKind::AdditionalProperties { unexpected }
             | ValidationErrorKind::UnevaluatedProperties { unexpected } => {
@@ -100,13 +142,20 @@ impl Schema {
                 for name in unexpected.iter().take(VIOLATIONS_MAX) {
                     let hint = nearest(name, known.iter().copied());
                     let field: String = pointer(name).chars().take(100).collect();
-                    tell(format!("{at}/{field}"), format!("is not a variable of this template; remove it or correct its name.{hint}"));
+                    tell(
+                        format!("{at}/{field}"),
+                        format!(
+                            "is not a variable of this template; remove it or correct its name.{hint}"
+                        ),
+                    );
                 }
             }
             ValidationErrorKind::Pattern { pattern } => {
                 tell(at, format!("has to match the pattern {pattern}"));
             }
-            ValidationErrorKind::Enum { options } => tell(at, format!("has to be one of {options}")),
+            ValidationErrorKind::Enum { options } => {
+                tell(at, format!("has to be one of {options}"));
+            }
             ValidationErrorKind::Format { format } => {
                 tell(at, format!("has to be a {format} (RFC 3339 or RFC 3986)"));
             }
@@ -131,7 +180,10 @@ impl Schema {
     /// What the schema says of `name` below `node`.
     pub(crate) fn property<'a>(&'a self, node: &'a Value, name: &str) -> Declared<'a> {
         self.search(node, 0, &|node| {
-            if let Some(found) = node.get("properties").and_then(|properties| properties.get(name)) {
+            if let Some(found) = node
+                .get("properties")
+                .and_then(|properties| properties.get(name))
+            {
                 return Some(found);
             }
             let index = name.bytes().all(|b| b.is_ascii_digit()) && !name.is_empty();
@@ -142,7 +194,10 @@ impl Schema {
     /// What the schema says of the members of `node`: the items of a list, or the values of a map.
     pub(crate) fn member<'a>(&'a self, node: &'a Value) -> Declared<'a> {
         self.search(node, 0, &|node| {
-            node.get("items").or_else(|| node.get("additionalProperties").filter(|more| more.is_object()))
+            node.get("items").or_else(|| {
+                node.get("additionalProperties")
+                    .filter(|more| more.is_object())
+            })
         })
     }
 
@@ -152,21 +207,33 @@ impl Schema {
         depth: usize,
         find: &dyn Fn(&'a Value) -> Option<&'a Value>,
     ) -> Declared<'a> {
-        if depth > 16 || !node.is_object() {
-            return if node.as_bool() == Some(false) { Declared::No } else { Declared::Open };
+        if depth > 8 || !node.is_object() {
+            return if node.as_bool() == Some(false) {
+                Declared::No
+            } else {
+                Declared::Open
+            };
         }
         if let Some(found) = find(node) {
             return Declared::As(found);
         }
         let mut branches: Vec<&Value> = Vec::new();
         if let Some(reference) = node.get("$ref").and_then(Value::as_str) {
-            match reference.strip_prefix('#').and_then(|pointer| self.value.pointer(pointer)) {
+            match reference
+                .strip_prefix('#')
+                .and_then(|pointer| self.value.pointer(pointer))
+            {
                 Some(target) => branches.push(target),
                 None => return Declared::Open,
             }
         }
         for key in ["allOf", "anyOf", "oneOf"] {
-            branches.extend(node.get(key).and_then(Value::as_array).into_iter().flatten());
+            branches.extend(
+                node.get(key)
+                    .and_then(Value::as_array)
+                    .into_iter()
+                    .flatten(),
+            );
         }
         branches.extend(["then", "else"].iter().filter_map(|key| node.get(key)));
         let mut open = false;
@@ -178,10 +245,16 @@ impl Schema {
             }
         }
         // A node that says nothing of its shape is open; one that lists its properties is closed.
-        let shaped = ["properties", "type", "enum", "const", "items"].iter().any(|key| node.get(key).is_some());
+        let shaped = ["properties", "type", "enum", "const", "items"]
+            .iter()
+            .any(|key| node.get(key).is_some());
         let wide = node.get("patternProperties").is_some()
-            || node.get("additionalProperties").is_some_and(Value::is_object)
-            || (node.get("type").and_then(Value::as_str) == Some("object") && node.get("properties").is_none() && branches.is_empty());
+            || node
+                .get("additionalProperties")
+                .is_some_and(Value::is_object)
+            || (node.get("type").and_then(Value::as_str) == Some("object")
+                && node.get("properties").is_none()
+                && branches.is_empty());
         if wide || (open && !shaped) || (!shaped && branches.is_empty()) {
             Declared::Open
         } else {
@@ -213,15 +286,27 @@ mod tests {
             "properties": {"order": {"type": "object", "required": ["total", "number"], "additionalProperties": false,
                 "properties": {"total": {"type": "string", "pattern": "^[0-9]+$"}, "number": {"type": "string", "maxLength": 3}}}},
         }));
-        let variables = json!({"order": {"total": "s3cret!", "numbr": "s3cret!"}, "x/y": "s3cret!"});
+        let variables =
+            json!({"order": {"total": "s3cret!", "numbr": "s3cret!"}, "x/y": "s3cret!"});
         let violations = schema.violations(&Variables(variables.as_object().unwrap().clone()));
         let fields: Vec<_> = violations.iter().map(|v| v.field.as_str()).collect();
         for field in ["/order/total", "/order/number", "/order/numbr", "/x~1y"] {
             assert!(fields.contains(&field), "{field} in {fields:?}");
         }
-        assert!(violations.iter().all(|v| !v.description.contains("s3cret")), "{violations:?}");
-        assert!(violations.iter().any(|v| v.description.contains("Did you mean \"number\"?")));
-        for wrong in [json!({"order": {"total": "12", "number": "s3cret!"}}), json!({"order": "s3cret!"}), json!({})] {
+        assert!(
+            violations.iter().all(|v| !v.description.contains("s3cret")),
+            "{violations:?}"
+        );
+        assert!(
+            violations
+                .iter()
+                .any(|v| v.description.contains("Did you mean \"number\"?"))
+        );
+        for wrong in [
+            json!({"order": {"total": "12", "number": "s3cret!"}}),
+            json!({"order": "s3cret!"}),
+            json!({}),
+        ] {
             let violations = schema.violations(&Variables(wrong.as_object().unwrap().clone()));
             assert_eq!(violations.len(), 1, "{violations:?}");
             assert!(!violations[0].description.contains("s3cret"));
@@ -258,7 +343,9 @@ mod tests {
         assert_eq!(at(&["free", "anything"]), "open");
         assert_eq!(at(&["nothing"]), "no");
         assert_eq!(at(&["a", "amount", "deeper"]), "no");
-        let Declared::As(list) = schema.property(&schema.value, "list") else { panic!() };
+        let Declared::As(list) = schema.property(&schema.value, "list") else {
+            panic!()
+        };
         assert!(matches!(schema.member(list), Declared::As(_)));
     }
 }

@@ -37,18 +37,28 @@ pub(crate) struct Scope<'a> {
 
 impl<'a> Scope<'a> {
     pub(crate) fn new(schema: &'a Schema) -> Self {
-        let root = Frame { this: Node::Root, names: BTreeMap::new() };
-        Self { schema, frames: vec![root] }
+        let root = Frame {
+            this: Node::Root,
+            names: BTreeMap::new(),
+        };
+        Self {
+            schema,
+            frames: vec![root],
+        }
     }
 
     /// What `this` is here.
     pub(crate) fn this(&self) -> Node<'a> {
-        self.frames.last().map_or(Node::Known, |frame| frame.this.clone())
+        self.frames
+            .last()
+            .map_or(Node::Known, |frame| frame.this.clone())
     }
 
     /// What the path refers to, or the name that nobody declares.
     pub(crate) fn resolve(&self, path: &Path) -> Result<Node<'a>, String> {
-        let Path::Relative((segments, raw)) = path else { return Ok(Node::Known) };
+        let Path::Relative((segments, raw)) = path else {
+            return Ok(Node::Known);
+        };
         let names: Vec<&str> = segments
             .iter()
             .filter_map(|segment| match segment {
@@ -62,7 +72,9 @@ impl<'a> Scope<'a> {
             Node::Root
         } else if ups > 0 {
             let index = self.frames.len().saturating_sub(ups + 1);
-            self.frames.get(index).map_or(Node::Known, |frame| frame.this.clone())
+            self.frames
+                .get(index)
+                .map_or(Node::Known, |frame| frame.this.clone())
         } else {
             self.this()
         };
@@ -83,7 +95,10 @@ impl<'a> Scope<'a> {
 
     /// A block parameter or an argument of a partial.
     fn given(&self, name: &str) -> Option<Node<'a>> {
-        self.frames.iter().rev().find_map(|frame| frame.names.get(name).cloned())
+        self.frames
+            .iter()
+            .rev()
+            .find_map(|frame| frame.names.get(name).cloned())
     }
 
     fn step(&self, node: &Node<'a>, name: &str) -> Option<Node<'a>> {
@@ -129,8 +144,17 @@ fn collect(node: &Value, prefix: &str, depth: usize, names: &mut Vec<String>) {
     if depth > 4 || names.len() > 200 {
         return;
     }
-    for (name, inner) in node.get("properties").and_then(Value::as_object).into_iter().flatten() {
-        let path = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
+    for (name, inner) in node
+        .get("properties")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten()
+    {
+        let path = if prefix.is_empty() {
+            name.clone()
+        } else {
+            format!("{prefix}.{name}")
+        };
         collect(inner, &path, depth + 1, names);
         names.push(path);
     }

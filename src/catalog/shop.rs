@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::finding::{Findings, Spot, nearest};
 use super::source::Files;
 use super::toml_text;
-use crate::domain::channel::Category;
+use crate::domain::address::Address;
+use crate::domain::channel::{Category, Channel};
 use crate::domain::content::Sender;
 
 pub(crate) const PATH: &str = "shop.toml";
@@ -77,7 +78,12 @@ struct SenderFile {
 /// Reads and checks it; what is wrong is added to the findings.
 pub(crate) fn read(files: &Files, findings: &mut Findings) -> Option<Shop> {
     let Some(text) = files.get(PATH) else {
-        findings.add("file/missing", PATH, Spot::WHOLE, "is missing; it names the shop, its languages and its senders.");
+        findings.add(
+            "file/missing",
+            PATH,
+            Spot::WHOLE,
+            "is missing; it names the shop, its languages and its senders.",
+        );
         return None;
     };
     let file: File = toml_text::read(PATH, text, findings)?;
@@ -94,7 +100,15 @@ pub(crate) fn read(files: &Files, findings: &mut Findings) -> Option<Shop> {
         senders: file
             .senders
             .into_iter()
-            .map(|(key, sender)| (key, Sender { name: sender.name, address: sender.address }))
+            .map(|(key, sender)| {
+                (
+                    key,
+                    Sender {
+                        name: sender.name,
+                        address: sender.address,
+                    },
+                )
+            })
             .collect(),
         default_senders: file.default_senders,
         preferences_url: file.links.preferences,
@@ -106,17 +120,33 @@ pub(crate) fn read(files: &Files, findings: &mut Findings) -> Option<Shop> {
 fn spot(text: &str, key: &str) -> Spot {
     text.lines()
         .position(|line| line.trim_start().starts_with(key))
-        .map_or(Spot::WHOLE, |index| Spot { line: index + 1, column: 1 })
+        .map_or(Spot::WHOLE, |index| Spot {
+            line: index + 1,
+            column: 1,
+        })
 }
 
 fn check(file: &File, text: &str, findings: &mut Findings) {
-    let mut tell = |key: &str, message: String| findings.add("shop/value", PATH, spot(text, key), message);
+    let mut tell =
+        |key: &str, message: String| findings.add("shop/value", PATH, spot(text, key), message);
     if file.format != 1 {
-        tell("format", format!("format {} is not known here; this gateway reads format 1.", file.format));
+        tell(
+            "format",
+            format!(
+                "format {} is not known here; this gateway reads format 1.",
+                file.format
+            ),
+        );
     }
-    for (key, value) in [("name", &file.name), ("postal_address", &file.postal_address)] {
+    for (key, value) in [
+        ("name", &file.name),
+        ("postal_address", &file.postal_address),
+    ] {
         if value.trim().is_empty() || value.chars().any(char::is_control) {
-            tell(key, format!("{key} is empty or has control characters; write it on one line."));
+            tell(
+                key,
+                format!("{key} is empty or has control characters; write it on one line."),
+            );
         }
     }
     for (key, value) in [
@@ -126,34 +156,57 @@ fn check(file: &File, text: &str, findings: &mut Findings) {
         ("unsubscribe", &file.links.unsubscribe),
     ] {
         if super::links::checked(value).is_err() {
-            tell(key, format!("{key} is not a link that starts with https:// or http://."));
+            tell(
+                key,
+                format!("{key} is not a link that starts with https:// or http://."),
+            );
         }
     }
     for locale in &file.locales {
         if locale.parse::<unic_langid::LanguageIdentifier>().is_err()
             || icu::locale::Locale::try_from_str(locale).is_err()
         {
-            tell("locales", format!("{locale:?} is not a language tag such as \"en\" or \"pt-BR\"."));
+            tell(
+                "locales",
+                format!("{locale:?} is not a language tag such as \"en\" or \"pt-BR\"."),
+            );
         }
     }
     if !file.locales.contains(&file.default_locale) {
-        tell("default_locale", "default_locale is not among locales; add it there.".to_owned());
+        tell(
+            "default_locale",
+            "default_locale is not among locales; add it there.".to_owned(),
+        );
     }
     if jiff::tz::TimeZone::get(&file.time_zone).is_err() {
-        tell("time_zone", "time_zone is not an IANA name such as \"Europe/Berlin\".".to_owned());
+        tell(
+            "time_zone",
+            "time_zone is not an IANA name such as \"Europe/Berlin\".".to_owned(),
+        );
     }
     for (name, sender) in &file.senders {
         let clean = !sender.name.trim().is_empty() && !sender.name.chars().any(char::is_control);
-        if !clean || email_address::EmailAddress::parse_with_options(&sender.address, email_address::Options::default().without_display_text()).is_err() {
-            tell(&format!("[senders.{name}]"), format!("sender {name:?} needs a name on one line and a mail address."));
+        if !clean || Address::try_new(Channel::Email, &sender.address).is_err() {
+            tell(
+                &format!("[senders.{name}]"),
+                format!(
+                    "sender {name:?} needs a name on one line and a mail address with a public domain."
+                ),
+            );
         }
     }
     for category in Category::ALL {
         match file.default_senders.get(category) {
-            None => tell("[default_senders]", format!("no sender is given for {category}; add `{category} = \"…\"`.")),
+            None => tell(
+                "[default_senders]",
+                format!("no sender is given for {category}; add `{category} = \"…\"`."),
+            ),
             Some(sender) if !file.senders.contains_key(sender) => tell(
                 category.as_str(),
-                format!("there is no sender {sender:?}; add [senders.{sender}].{}", nearest(sender, file.senders.keys().map(String::as_str))),
+                format!(
+                    "there is no sender {sender:?}; add [senders.{sender}].{}",
+                    nearest(sender, file.senders.keys().map(String::as_str))
+                ),
             ),
             Some(_) => {}
         }

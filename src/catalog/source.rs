@@ -50,9 +50,17 @@ impl Files {
         visit(root, "", 0, &mut |entry| match entry {
             Entry::File { path, at, .. } => match read_bounded(at) {
                 Ok(bytes) => gather.file(&path, bytes),
-                Err(error) => gather.fault("file/unreadable", &path, format!("cannot be read: {error}.")),
+                Err(error) => gather.fault(
+                    "file/unreadable",
+                    &path,
+                    format!("cannot be read: {error}."),
+                ),
             },
-            Entry::Fault { rule, path, message } => gather.fault(rule, &path, message),
+            Entry::Fault {
+                rule,
+                path,
+                message,
+            } => gather.fault(rule, &path, message),
         });
         gather.finish()
     }
@@ -60,7 +68,11 @@ impl Files {
     /// What [`Files::archive`] wrote.
     pub(crate) fn from_archive(archive: &[u8]) -> Result<Self, CatalogError> {
         if archive.len() > TOTAL_MAX_BYTES * 2 {
-            return Err(CatalogError::whole("limit/size", "archive", "the stored bundle is too large."));
+            return Err(CatalogError::whole(
+                "limit/size",
+                "archive",
+                "the stored bundle is too large.",
+            ));
         }
         let files: BTreeMap<String, String> = serde_json::from_slice(archive).map_err(|error| {
             CatalogError::whole(
@@ -78,22 +90,34 @@ impl Files {
 
     /// All that belongs to a bundle: the current policy always applies, so it is not part of one.
     pub(crate) fn archive(&self) -> Vec<u8> {
-        let pinned: BTreeMap<&String, &String> =
-            self.0.iter().filter(|(path, _)| *path != "policy.toml").collect();
+        let pinned: BTreeMap<&String, &String> = self
+            .0
+            .iter()
+            .filter(|(path, _)| *path != "policy.toml")
+            .collect();
         serde_json::to_vec(&pinned).unwrap_or_default()
     }
 }
 
 /// The name of a bundle: the start of the SHA-256 of its archive.
 pub(crate) fn bundle_id(archive: &[u8]) -> String {
-    Sha256::digest(archive).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(archive)
+        .iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 /// A value that changes when a file comes, goes, grows, shrinks or is written: names, sizes and times, no content.
 pub(crate) fn fingerprint(root: &Path) -> String {
     let mut hash = Sha256::new();
     visit(root, "", 0, &mut |entry| match entry {
-        Entry::File { path, size, modified, .. } => {
+        Entry::File {
+            path,
+            size,
+            modified,
+            ..
+        } => {
             hash.update(path.as_bytes());
             hash.update(size.to_le_bytes());
             hash.update(modified.to_le_bytes());
@@ -103,41 +127,80 @@ pub(crate) fn fingerprint(root: &Path) -> String {
             hash.update(message.as_bytes());
         }
     });
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hash.finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 enum Entry<'a> {
-    File { path: String, at: &'a Path, size: u64, modified: u128 },
-    Fault { rule: &'static str, path: String, message: String },
+    File {
+        path: String,
+        at: &'a Path,
+        size: u64,
+        modified: u128,
+    },
+    Fault {
+        rule: &'static str,
+        path: String,
+        message: String,
+    },
 }
 
 fn visit(folder: &Path, prefix: &str, depth: usize, tell: &mut dyn FnMut(Entry<'_>)) {
-    let fault = |rule, path: &str, message: String| Entry::Fault { rule, path: path.to_owned(), message };
+    let fault = |rule, path: &str, message: String| Entry::Fault {
+        rule,
+        path: path.to_owned(),
+        message,
+    };
     if depth > FOLDER_DEPTH_MAX {
-        tell(fault("limit/depth", prefix, format!("folders nest deeper than {FOLDER_DEPTH_MAX}; move it up.")));
+        tell(fault(
+            "limit/depth",
+            prefix,
+            format!("folders nest deeper than {FOLDER_DEPTH_MAX}; move it up."),
+        ));
         return;
     }
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) => {
-            tell(fault("file/unreadable", prefix, format!("the folder cannot be read: {error}.")));
+            tell(fault(
+                "file/unreadable",
+                prefix,
+                format!("the folder cannot be read: {error}."),
+            ));
             return;
         }
     };
-    let mut names: Vec<_> = entries.filter_map(Result::ok).map(|entry| entry.file_name()).collect();
+    let mut names: Vec<_> = entries
+        .filter_map(Result::ok)
+        .map(|entry| entry.file_name())
+        .collect();
     names.sort();
     for name in names {
         let at = folder.join(&name);
         let Some(name) = name.to_str() else {
-            tell(fault("file/name", prefix, "a file name is not UTF-8; rename it.".to_owned()));
+            tell(fault(
+                "file/name",
+                prefix,
+                "a file name is not UTF-8; rename it.".to_owned(),
+            ));
             continue;
         };
         if is_passed_over(name) {
             continue;
         }
-        let path = if prefix.is_empty() { name.to_owned() } else { format!("{prefix}/{name}") };
+        let path = if prefix.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{prefix}/{name}")
+        };
         match fs::symlink_metadata(&at) {
-            Err(error) => tell(fault("file/unreadable", &path, format!("cannot be read: {error}."))),
+            Err(error) => tell(fault(
+                "file/unreadable",
+                &path,
+                format!("cannot be read: {error}."),
+            )),
             Ok(meta) if meta.is_symlink() => tell(fault(
                 "file/symlink",
                 &path,
@@ -150,9 +213,18 @@ fn visit(folder: &Path, prefix: &str, depth: usize, tell: &mut dyn FnMut(Entry<'
                     .ok()
                     .and_then(|time| time.duration_since(UNIX_EPOCH).ok())
                     .map_or(0, |age| age.as_nanos());
-                tell(Entry::File { path, at: &at, size: meta.len(), modified });
+                tell(Entry::File {
+                    path,
+                    at: &at,
+                    size: meta.len(),
+                    modified,
+                });
             }
-            Ok(_) => tell(fault("file/name", &path, "is neither a file nor a folder; remove it.".to_owned())),
+            Ok(_) => tell(fault(
+                "file/name",
+                &path,
+                "is neither a file nor a folder; remove it.".to_owned(),
+            )),
         }
     }
 }
@@ -161,7 +233,9 @@ fn visit(folder: &Path, prefix: &str, depth: usize, tell: &mut dyn FnMut(Entry<'
 fn is_passed_over(name: &str) -> bool {
     name.starts_with(['.', '#'])
         || name.ends_with(['~'])
-        || [".swp", ".orig", ".bak", ".tmp"].iter().any(|end| name.ends_with(end))
+        || [".swp", ".orig", ".bak", ".tmp"]
+            .iter()
+            .any(|end| name.ends_with(end))
         || name.starts_with("README")
         || name.starts_with("LICENSE")
         || matches!(name, "assets" | "snapshots")
@@ -170,7 +244,9 @@ fn is_passed_over(name: &str) -> bool {
 fn read_bounded(at: &Path) -> std::io::Result<Vec<u8>> {
     use std::io::Read as _;
     let mut bytes = Vec::new();
-    let limit = u64::try_from(FILE_MAX_BYTES).unwrap_or(u64::MAX).saturating_add(1);
+    let limit = u64::try_from(FILE_MAX_BYTES)
+        .unwrap_or(u64::MAX)
+        .saturating_add(1);
     fs::File::open(at)?.take(limit).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
@@ -199,15 +275,27 @@ impl Gather {
             return;
         }
         if let Some(other) = self.lower.insert(path.to_lowercase(), path.to_owned()) {
-            self.fault("file/case", path, format!("differs from {other} only in case; rename one of them."));
+            self.fault(
+                "file/case",
+                path,
+                format!("differs from {other} only in case; rename one of them."),
+            );
         }
         self.total += bytes.len();
         if bytes.len() > FILE_MAX_BYTES {
-            self.fault("limit/size", path, "is larger than 256 KiB; move parts of it into partials or make it shorter.");
+            self.fault(
+                "limit/size",
+                path,
+                "is larger than 256 KiB; move parts of it into partials or make it shorter.",
+            );
             return;
         }
         if self.files.len() >= FILES_MAX || self.total > TOTAL_MAX_BYTES {
-            self.fault("limit/size", "templates", "more than 5,000 files or 32 MiB; is this the right folder?");
+            self.fault(
+                "limit/size",
+                "templates",
+                "more than 5,000 files or 32 MiB; is this the right folder?",
+            );
             return;
         }
         match text(bytes) {
@@ -221,7 +309,11 @@ impl Gather {
     fn finish(mut self) -> Result<Files, CatalogError> {
         self.findings.check()?;
         if self.files.is_empty() {
-            return Err(CatalogError::whole("file/missing", "shop.toml", "the folder holds no templates; it needs a shop.toml, a policy.toml and messages/."));
+            return Err(CatalogError::whole(
+                "file/missing",
+                "shop.toml",
+                "the folder holds no templates; it needs a shop.toml, a policy.toml and messages/.",
+            ));
         }
         Ok(Files(self.files))
     }
@@ -233,7 +325,9 @@ fn is_tame(path: &str) -> bool {
             !part.is_empty()
                 && part != ".."
                 && part != "."
-                && part.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
+                && part
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
         })
 }
 
@@ -248,5 +342,9 @@ fn text(bytes: Vec<u8>) -> Result<String, &'static str> {
     if text.contains('\0') {
         return Err("holds a zero byte; save it as plain text.");
     }
-    Ok(if text.contains('\r') { text.replace("\r\n", "\n") } else { text })
+    Ok(if text.contains('\r') {
+        text.replace("\r\n", "\n")
+    } else {
+        text
+    })
 }

@@ -42,7 +42,12 @@ impl Dictionary {
                 }
                 Err((_, errors)) => {
                     for error in errors {
-                        findings.add("syntax/fluent", path, Spot::of(text, error.pos.start), format!("{error}."));
+                        findings.add(
+                            "syntax/fluent",
+                            path,
+                            Spot::of(text, error.pos.start),
+                            format!("{error}."),
+                        );
                     }
                 }
             }
@@ -56,7 +61,10 @@ impl Dictionary {
         let mut bundle = FluentBundle::new_concurrent(vec![language]);
         bundle.set_use_isolating(false);
         let mut resources = Vec::new();
-        for path in [format!("i18n/{locale}.ftl"), format!("{folder}/i18n/{locale}.ftl")] {
+        for path in [
+            format!("i18n/{locale}.ftl"),
+            format!("{folder}/i18n/{locale}.ftl"),
+        ] {
             if let Some(resource) = self.0.get(&path) {
                 bundle.add_resource_overriding(Arc::clone(resource));
                 resources.insert(0, Arc::clone(resource));
@@ -72,8 +80,15 @@ fn repeated(resource: &FluentResource, path: &str, text: &str, findings: &mut Fi
         if let Entry::Message(message) = entry
             && !seen.insert(message.id.name)
         {
-            let start = text.rfind(&format!("\n{} ", message.id.name)).map_or(0, |at| at + 1);
-            findings.add("syntax/fluent", path, Spot::of(text, start), format!("{:?} stands twice; remove one.", message.id.name));
+            let start = text
+                .rfind(&format!("\n{} ", message.id.name))
+                .map_or(0, |at| at + 1);
+            findings.add(
+                "syntax/fluent",
+                path,
+                Spot::of(text, start),
+                format!("{:?} stands twice; remove one.", message.id.name),
+            );
         }
     }
 }
@@ -98,11 +113,15 @@ impl Words {
             given.set(name.to_owned(), argument(value).ok_or_else(|| format!("the argument {name:?} of text {key:?} has no value, or is not text or a number"))?);
         }
         let mut errors = Vec::new();
-        let text = self.bundle.format_pattern(pattern, Some(&given), &mut errors);
+        let text = self
+            .bundle
+            .format_pattern(pattern, Some(&given), &mut errors);
         if errors.is_empty() {
             Ok(text.into_owned())
         } else {
-            Err(format!("the text {key:?} lacks an argument, or refers to a text that is missing"))
+            Err(format!(
+                "the text {key:?} lacks an argument, or refers to a text that is missing"
+            ))
         }
     }
 
@@ -115,7 +134,9 @@ impl Words {
     }
 
     fn entries(&self) -> impl Iterator<Item = &Entry<&str>> {
-        self.resources.iter().flat_map(|resource| resource.entries())
+        self.resources
+            .iter()
+            .flat_map(|resource| resource.entries())
     }
 
     fn message(&self, key: &str) -> Option<&Message<&str>> {
@@ -136,7 +157,12 @@ impl Words {
         }
     }
 
-    fn expression(&self, expression: &Expression<&str>, names: &mut BTreeSet<String>, depth: usize) {
+    fn expression(
+        &self,
+        expression: &Expression<&str>,
+        names: &mut BTreeSet<String>,
+        depth: usize,
+    ) {
         match expression {
             Expression::Inline(inline) => self.inline(inline, names, depth),
             Expression::Select { selector, variants } => {
@@ -153,8 +179,14 @@ impl Words {
             InlineExpression::VariableReference { id } => {
                 names.insert(id.name.to_owned());
             }
-            InlineExpression::MessageReference { id, attribute: None } => {
-                if let Some(pattern) = self.message(id.name).and_then(|message| message.value.as_ref()) {
+            InlineExpression::MessageReference {
+                id,
+                attribute: None,
+            } => {
+                if let Some(pattern) = self
+                    .message(id.name)
+                    .and_then(|message| message.value.as_ref())
+                {
                     self.collect(pattern, names, depth + 1);
                 }
             }
@@ -191,7 +223,9 @@ mod tests {
     fn words(locale: &str, shared: &str, own: &str) -> Words {
         let mut files = Files::default();
         files.0.insert(format!("i18n/{locale}.ftl"), shared.into());
-        files.0.insert(format!("messages/a/i18n/{locale}.ftl"), own.into());
+        files
+            .0
+            .insert(format!("messages/a/i18n/{locale}.ftl"), own.into());
         let mut findings = Findings::default();
         let words = Dictionary::read(&files, &mut findings).words("messages/a", locale);
         findings.check().unwrap();
@@ -199,7 +233,13 @@ mod tests {
     }
 
     fn say(words: &Words, key: &str, args: &Value) -> Result<String, String> {
-        words.say(key, args.as_object().unwrap().iter().map(|(k, v)| (k.as_str(), v)))
+        words.say(
+            key,
+            args.as_object()
+                .unwrap()
+                .iter()
+                .map(|(k, v)| (k.as_str(), v)),
+        )
     }
 
     #[test]
@@ -208,11 +248,18 @@ mod tests {
         let en = words("en", text, "hi = own { $name }\n");
         assert_eq!(say(&en, "days", &json!({"days": 1})).unwrap(), "one day");
         assert_eq!(say(&en, "days", &json!({"days": 2})).unwrap(), "2 days");
-        assert_eq!(say(&en, "hi", &json!({"name": "{ $days }"})).unwrap(), "own { $days }");
+        assert_eq!(
+            say(&en, "hi", &json!({"name": "{ $days }"})).unwrap(),
+            "own { $days }"
+        );
         // French counts 0 as one, Polish has three forms.
         let fr = words("fr", text, "");
         assert_eq!(say(&fr, "days", &json!({"days": 0})).unwrap(), "one day");
-        let pl = words("pl", "d = { $n ->\n    [one] dzień\n    [few] dni-few\n   *[many] dni\n}\n", "");
+        let pl = words(
+            "pl",
+            "d = { $n ->\n    [one] dzień\n    [few] dni-few\n   *[many] dni\n}\n",
+            "",
+        );
         assert_eq!(say(&pl, "d", &json!({"n": 3})).unwrap(), "dni-few");
         assert_eq!(say(&pl, "d", &json!({"n": 5})).unwrap(), "dni");
     }
@@ -223,7 +270,10 @@ mod tests {
         assert!(say(&en, "hi", &json!({})).is_err());
         assert!(say(&en, "hi", &json!({"name": null})).is_err());
         assert!(say(&en, "no", &json!({})).unwrap_err().contains("\"no\""));
-        assert_eq!(en.placeholders("hi").unwrap(), BTreeSet::from(["name".to_owned()]));
+        assert_eq!(
+            en.placeholders("hi").unwrap(),
+            BTreeSet::from(["name".to_owned()])
+        );
         assert!(en.placeholders("no").is_none());
     }
 }

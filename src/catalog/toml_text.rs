@@ -21,7 +21,12 @@ pub(crate) fn read<T: DeserializeOwned>(
                 Some((word, known)) => ("toml/unknown-key", nearest(word, known)),
                 None => ("syntax/toml", String::new()),
             };
-            findings.add(rule, path, spot, format!("{}.{hint}", message.trim_end_matches('.')));
+            findings.add(
+                rule,
+                path,
+                spot,
+                format!("{}.{hint}", message.trim_end_matches('.')),
+            );
             None
         }
     }
@@ -47,7 +52,11 @@ pub(crate) fn duration(text: &str) -> Result<jiff::SignedDuration, String> {
         'd' => 86_400,
         _ => return Err(fail()),
     };
-    let count: u32 = text.strip_suffix(unit).unwrap_or_default().parse().map_err(|_| fail())?;
+    let count: u32 = text
+        .strip_suffix(unit)
+        .unwrap_or_default()
+        .parse()
+        .map_err(|_| fail())?;
     if count == 0 {
         return Err(format!("{text:?} is no time at all"));
     }

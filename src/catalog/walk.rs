@@ -6,7 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use handlebars::Handlebars;
 use handlebars::Template;
-use handlebars::template::{BlockParam, DecoratorTemplate, HelperTemplate, Parameter, TemplateElement};
+use handlebars::template::{
+    BlockParam, DecoratorTemplate, HelperTemplate, Parameter, TemplateElement,
+};
 use serde_json::Value;
 
 use super::finding::{Findings, Spot, nearest};
@@ -67,14 +69,22 @@ impl<'a> Walk<'a> {
     }
 
     fn tell(&mut self, rule: &'static str, message: impl Into<String>) {
-        self.findings.add(rule, self.file.0.clone(), self.spot, message);
+        self.findings
+            .add(rule, self.file.0.clone(), self.spot, message);
     }
 
     fn template(&mut self, template: &'a Template) {
         for (index, element) in template.elements.iter().enumerate() {
             if let Some(mapping) = template.mapping.get(index) {
                 let start = self.file.1;
-                self.spot = if start.line > 0 { start } else { Spot { line: mapping.0, column: mapping.1 } };
+                self.spot = if start.line > 0 {
+                    start
+                } else {
+                    Spot {
+                        line: mapping.0,
+                        column: mapping.1,
+                    }
+                };
             }
             let spot = self.spot;
             self.element(element);
@@ -97,8 +107,12 @@ impl<'a> Walk<'a> {
             TemplateElement::DecoratorExpression(_) | TemplateElement::DecoratorBlock(_) => {
                 self.tell("syntax/handlebars", "inline partials and decorators are not supported; put the part into a file in partials/.");
             }
-            TemplateElement::PartialExpression(include) | TemplateElement::PartialBlock(include) => self.include(include),
-            _ => self.tell("syntax/handlebars", "this kind of expression is not supported."),
+            TemplateElement::PartialExpression(include)
+            | TemplateElement::PartialBlock(include) => self.include(include),
+            _ => self.tell(
+                "syntax/handlebars",
+                "this kind of expression is not supported.",
+            ),
         }
     }
 
@@ -107,12 +121,21 @@ impl<'a> Walk<'a> {
         match (&expression.name, bare) {
             (Parameter::Path(path), true) => {
                 if helpers::is_known(path_name(path)) {
-                    self.tell("helper/arguments", format!("{:?} is a helper and needs a value after it.", path_name(path)));
+                    self.tell(
+                        "helper/arguments",
+                        format!(
+                            "{:?} is a helper and needs a value after it.",
+                            path_name(path)
+                        ),
+                    );
                 } else {
                     self.resolve(path);
                 }
             }
-            (Parameter::Name(name), true) => self.tell("helper/arguments", format!("{name:?} needs a value after it.")),
+            (Parameter::Name(name), true) => self.tell(
+                "helper/arguments",
+                format!("{name:?} needs a value after it."),
+            ),
             (Parameter::Literal(_), true) => {}
             _ => {
                 self.call(expression);
@@ -123,14 +146,23 @@ impl<'a> Walk<'a> {
     /// A helper with its arguments; gives what the first argument stands for.
     fn call(&mut self, call: &'a HelperTemplate) -> Node<'a> {
         let Some(name) = call.name.as_name() else {
-            self.tell("helper/unknown", "the name of a helper is written out, not computed.");
+            self.tell(
+                "helper/unknown",
+                "the name of a helper is written out, not computed.",
+            );
             return Node::Known;
         };
         if !helpers::is_known(name) {
             let hint = nearest(name, helpers::NAMES);
-            self.tell("helper/unknown", format!("there is no helper {name:?}.{hint}"));
+            self.tell(
+                "helper/unknown",
+                format!("there is no helper {name:?}.{hint}"),
+            );
         } else if call.params.is_empty() {
-            self.tell("helper/arguments", format!("{name:?} needs a value after it."));
+            self.tell(
+                "helper/arguments",
+                format!("{name:?} needs a value after it."),
+            );
         }
         let mut nodes = Vec::new();
         for parameter in &call.params {
@@ -190,9 +222,15 @@ impl<'a> Walk<'a> {
         let frame = match block.name.as_name() {
             Some("each") => {
                 let member = self.scope.member(&node);
-                Some(Frame { names: params(block, &member), this: member })
+                Some(Frame {
+                    names: params(block, &member),
+                    this: member,
+                })
             }
-            Some("with") => Some(Frame { names: params(block, &node), this: node }),
+            Some("with") => Some(Frame {
+                names: params(block, &node),
+                this: node,
+            }),
             _ => None,
         };
         let pushed = frame.is_some();
@@ -209,8 +247,13 @@ impl<'a> Walk<'a> {
     }
 
     fn include(&mut self, include: &'a DecoratorTemplate) {
-        let Some(name) = include.name.as_name() else { return };
-        let given = include.params.first().map(|parameter| self.parameter(parameter));
+        let Some(name) = include.name.as_name() else {
+            return;
+        };
+        let given = include
+            .params
+            .first()
+            .map(|parameter| self.parameter(parameter));
         let names: BTreeMap<_, _> = include
             .hash
             .iter()
@@ -233,8 +276,7 @@ impl<'a> Walk<'a> {
 
 fn path_name(path: &handlebars::Path) -> &str {
     match path {
-        handlebars::Path::Relative((_, raw)) => raw,
-        handlebars::Path::Local((_, _, raw)) => raw,
+        handlebars::Path::Relative((_, raw)) | handlebars::Path::Local((_, _, raw)) => raw,
     }
 }
 
@@ -242,7 +284,9 @@ fn params<'a>(block: &HelperTemplate, node: &Node<'a>) -> BTreeMap<String, Node<
     let name = |parameter: &Parameter| parameter.as_name().map(str::to_owned);
     let mut names = BTreeMap::new();
     match &block.block_param {
-        Some(BlockParam::Single(value)) => names.extend(name(value).map(|name| (name, node.clone()))),
+        Some(BlockParam::Single(value)) => {
+            names.extend(name(value).map(|name| (name, node.clone())));
+        }
         Some(BlockParam::Pair((value, key))) => {
             names.extend(name(value).map(|name| (name, node.clone())));
             names.extend(name(key).map(|name| (name, Node::Known)));
