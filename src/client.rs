@@ -140,7 +140,7 @@ impl From<Status> for ClientError {
             return Self::Unreachable {
                 address: String::new(),
                 cause: std::error::Error::source(&status)
-                    .map_or_else(|| status.message().to_owned(), |source| root_cause(source)),
+                    .map_or_else(|| status.message().to_owned(), root_cause),
             };
         }
         Self::Refused(Refusal::of(&status))

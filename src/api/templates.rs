@@ -145,15 +145,15 @@ fn find<'a>(bundle: &'a Bundle, name: &str) -> Result<&'a Manifest, Rejection> {
 /// Templates have fewer fields than notifications.
 fn check_filter(filter: &Filter) -> Result<(), Rejection> {
     match filter {
-        Filter::Everything => Ok(()),
+        Filter::Everything
+        | Filter::Text {
+            field: Field::Category | Field::Channel,
+            ..
+        } => Ok(()),
         Filter::And(left, right) | Filter::Or(left, right) => {
             check_filter(left)?;
             check_filter(right)
         }
-        Filter::Text {
-            field: Field::Category | Field::Channel,
-            ..
-        } => Ok(()),
         Filter::Text { .. } | Filter::CreateTime(..) => Err(bad_field(
             "filter",
             "templates are filtered by category and channel only",
@@ -432,10 +432,10 @@ mod tests {
         type Spoil = fn(&mut proto::PreviewTemplateRequest);
         let cases: [(R, &str, Spoil); 7] = [
             (R::TemplateNotFound, "", |r| {
-                r.name = "templates/no.such".into()
+                r.name = "templates/no.such".into();
             }),
             (R::FieldInvalid, "name", |r| {
-                r.name = "review.request".into()
+                r.name = "review.request".into();
             }),
             (R::LocaleInvalid, "locale", |r| r.locale = "x".repeat(36)),
             (R::FieldInvalid, "sample", |r| r.sample = "none".into()),

@@ -86,7 +86,7 @@ impl Filter {
                 value,
             } => holds(field, value, record) == *equal,
             Self::CreateTime(operator, instant) => {
-                operator.holds(record.notification.create_time, *instant)
+                operator.holds(&record.notification.create_time, instant)
             }
         }
     }
@@ -122,7 +122,7 @@ fn holds(field: &Field, value: &str, record: &Record) -> bool {
 }
 
 impl Operator {
-    fn holds<T: Ord>(self, left: T, right: T) -> bool {
+    fn holds<T: Ord>(self, left: &T, right: &T) -> bool {
         match self {
             Self::Equal => left == right,
             Self::NotEqual => left != right,

@@ -151,24 +151,24 @@ fn every_field_that_breaks_its_rule_is_named() {
         ("customer.name", |c| c.name = "people/c-42".into()),
         ("customer.name", |c| c.name = "customers/a\0".into()),
         ("customer.name", |c| {
-            c.name = format!("customers/{}", "x".repeat(129))
+            c.name = format!("customers/{}", "x".repeat(129));
         }),
         ("customer.name", |c| c.name = "customers/guest:1".into()),
         ("customer.given_name", |c| {
-            c.given_name = "Ada\r\nBcc: x".into()
+            c.given_name = "Ada\r\nBcc: x".into();
         }),
         ("customer.family_name", |c| c.family_name = "x".repeat(257)),
         ("customer.locale", |c| c.locale = "x".repeat(300)),
         ("customer.locale", |c| c.locale = "not a locale".into()),
         ("customer.time_zone", |c| c.time_zone = "Mars/Phobos".into()),
         ("customer.time_zone", |c| {
-            c.time_zone = "../../etc/passwd".into()
+            c.time_zone = "../../etc/passwd".into();
         }),
         ("customer.contact_points[0].channel", |c| {
-            c.contact_points[0].channel = 9999
+            c.contact_points[0].channel = 9999;
         }),
         ("customer.contact_points[1].channel", |c| {
-            c.contact_points[1].channel = 1
+            c.contact_points[1].channel = 1;
         }),
         ("customer.contact_points[0].address", |c| {
             c.contact_points[0].address = "a@b.com\r\nRCPT TO:<e@x>".into();

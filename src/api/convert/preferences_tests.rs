@@ -150,28 +150,28 @@ fn every_field_that_breaks_its_rule_is_named() {
     let cases: [(&str, Spoil); 14] = [
         ("preferences.customer_id", |p| p.customer_id.clear()),
         ("preferences.channel_order[1]", |p| {
-            p.channel_order = vec![1, 1]
+            p.channel_order = vec![1, 1];
         }),
         ("preferences.topics[0].topic", |p| {
-            p.topics[0].topic = "gossip".into()
+            p.topics[0].topic = "gossip".into();
         }),
         ("preferences.topics[1].topic", |p| {
-            p.topics.push(p.topics[0].clone())
+            p.topics.push(p.topics[0].clone());
         }),
         ("preferences.topics[0].max_per_30_days", |p| {
-            p.topics[0].max_per_30_days = -1
+            p.topics[0].max_per_30_days = -1;
         }),
         ("preferences.topics[0].enabled_channels[0]", |p| {
-            p.topics[0].enabled_channels = vec![9]
+            p.topics[0].enabled_channels = vec![9];
         }),
         ("preferences.consents[0].category", |p| {
-            p.consents[0].category = 0
+            p.consents[0].category = 0;
         }),
         ("preferences.consents[0].channel", |p| {
-            p.consents[0].channel = 77
+            p.consents[0].channel = 77;
         }),
         ("preferences.consents[0].source", |p| {
-            p.consents[0].source = "a\0".into()
+            p.consents[0].source = "a\0".into();
         }),
         ("preferences.consents[0].time", |p| {
             p.consents[0].time = Some(prost_types::Timestamp {
@@ -189,7 +189,7 @@ fn every_field_that_breaks_its_rule_is_named() {
             p.pause_until_time.as_mut().unwrap().nanos = -1;
         }),
         ("preferences.category_orders[0].category", |p| {
-            p.category_orders[0].category = 0
+            p.category_orders[0].category = 0;
         }),
     ];
     for (field, spoil) in cases {
