@@ -17,11 +17,7 @@ mod providers;
 mod reader;
 mod secret;
 
-pub use providers::{
-    DiscordMode, DiscordSettings, OutboxSettings, Provider, ProviderKind, SmtpSettings, SmtpTls,
-    TwilioSender, TwilioSettings,
-};
-pub use secret::Secret;
+pub use providers::{OutboxSettings, Provider, ProviderKind};
 
 use layers::{Entries, Origin};
 use reader::Reader;

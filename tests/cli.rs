@@ -159,7 +159,11 @@ fn what_is_wrong_before_the_call_is_told_without_one() {
         (&["--data", "/dev/zero"], 1, "is larger than"),
         (&["--var", "plain"], 2, "has no ="),
         (&["--var", "n:={"], 2, "is not JSON"),
-        (&["--address", "not an address"], 5, "not an address; give host:port"),
+        (
+            &["--address", "not an address"],
+            5,
+            "not an address; give host:port",
+        ),
     ] {
         let output = tidings().args(send).args(more).output().unwrap();
         assert_eq!(code(&output), want_code, "{more:?}: {}", errors(&output));

@@ -11,10 +11,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tempfile::TempDir;
-use tidings::config::{
-    Config, DEFAULT_TOML, DiscordMode, LogFormat, ProviderKind, SmtpTls, TwilioSender,
-};
+use tidings::config::{Config, DEFAULT_TOML, LogFormat, ProviderKind};
 use tidings::domain::channel::{Channel, Lane};
+use tidings::provider::discord::DiscordMode;
+use tidings::provider::smtp::TlsMode;
 
 struct Folder(TempDir);
 
@@ -344,7 +344,7 @@ fn providers_are_read_and_their_secrets_trimmed() {
         &format!(
             "[providers.smtp.relay]\nhost = \"127.0.0.1\"\ntls = \"none\"\nusername = \"u\"\npassword_file = {secret:?}\nmax_connections = 2\n\
              [providers.twilio.vendor]\nbase_url = \"http://127.0.0.1:9000/\"\naccount_sid = \"AC1\"\nauth_token_file = {secret:?}\nmessaging_service_sid = \"MG1\"\n\
-             [providers.discord.team]\nmode = \"webhook\"\nwebhook_id = \"123456789012345678\"\ntoken_file = {secret:?}\nproxy = \"127.0.0.1:9001\"\ntimeout = \"5s\"\n"
+             [providers.discord.team]\nmode = \"webhook\"\nwebhook_id = \"123456789012345678\"\ntoken_file = {secret:?}\nbase_url = \"http://127.0.0.1:9001\"\ntimeout = \"5s\"\n"
         ),
         &[("TIDINGS_PROVIDERS__SMTP__RELAY__DATA_TIMEOUT", "10m")],
     )
@@ -353,10 +353,10 @@ fn providers_are_read_and_their_secrets_trimmed() {
         ProviderKind::Smtp(smtp) => {
             assert_eq!(
                 (smtp.port, smtp.tls, smtp.max_connections),
-                (25, SmtpTls::None, 2)
+                (25, TlsMode::None, 2)
             );
-            assert_eq!(smtp.data_timeout, Duration::from_secs(600));
-            assert_eq!(smtp.credentials.as_ref().unwrap().1.reveal(), "tok-123");
+            assert_eq!(smtp.final_dot_ms, 600_000);
+            assert_eq!(smtp.password.reveal(), "tok-123");
         }
         other => panic!("{other:?}"),
     }
@@ -364,8 +364,8 @@ fn providers_are_read_and_their_secrets_trimmed() {
         ProviderKind::Twilio(twilio) => {
             assert_eq!(twilio.base_url, "http://127.0.0.1:9000");
             assert_eq!(
-                twilio.sender,
-                TwilioSender::MessagingService("MG1".to_owned())
+                (twilio.from.as_str(), twilio.messaging_service_sid.as_str()),
+                ("", "MG1")
             );
         }
         other => panic!("{other:?}"),
@@ -379,7 +379,10 @@ fn providers_are_read_and_their_secrets_trimmed() {
                     ..
                 }
             ));
-            assert_eq!(discord.timeout, Duration::from_secs(5));
+            assert_eq!(
+                (discord.timeout_ms, discord.base_url.as_str()),
+                (5000, "http://127.0.0.1:9001")
+            );
         }
         other => panic!("{other:?}"),
     }
@@ -469,13 +472,13 @@ fn providers_that_cannot_work_are_refused() {
             format!(
                 "[providers.twilio.a]\naccount_sid = \"AC\"\nauth_token_file = {secret}\nfrom = \"+1\"\nbase_url = \"http://api.example\""
             ),
-            "base_url: is not usable",
+            "give a URL that starts with https://",
         ),
         (
             format!(
                 "[providers.twilio.a]\naccount_sid = \"AC\"\nauth_token_file = {secret}\nfrom = \"+1\"\nbase_url = \"https://user:pw@api.example\""
             ),
-            "base_url: is not usable",
+            "give a URL that starts with https://",
         ),
         ("[providers.discord.a]".to_owned(), "token_file: is missing"),
         (
@@ -487,8 +490,10 @@ fn providers_that_cannot_work_are_refused() {
             "webhook_id: is needed",
         ),
         (
-            format!("[providers.discord.a]\ntoken_file = {secret}\nproxy = \"10.0.0.1:80\""),
-            "which other machines can reach",
+            format!(
+                "[providers.discord.a]\ntoken_file = {secret}\nbase_url = \"http://10.0.0.1:80\""
+            ),
+            "a URL that starts with https://",
         ),
     ] {
         let fault = refused(&text);

@@ -101,7 +101,12 @@ impl Progress {
     }
 
     /// A line that was refused.
-    pub(super) fn refused(&mut self, output: &mut Output, line: u64, refusal: &Refusal) -> Result<(), Failure> {
+    pub(super) fn refused(
+        &mut self,
+        output: &mut Output,
+        line: u64,
+        refusal: &Refusal,
+    ) -> Result<(), Failure> {
         self.refused += 1;
         self.show();
         if output.is_json() {
@@ -278,7 +283,8 @@ impl Stream<'_> {
             Read::Refused { line, bytes, why } => {
                 self.refused_here += 1;
                 self.progress.read(bytes);
-                self.progress.refused(self.output, line, &here("FIELD_INVALID", &why))?;
+                self.progress
+                    .refused(self.output, line, &here("FIELD_INVALID", &why))?;
             }
             Read::Broken(error) => self.broken = Some(error),
         }
@@ -310,7 +316,10 @@ impl Stream<'_> {
                 let refusal = Refusal::of_item(&status);
                 self.progress.refused(self.output, line, &refusal)
             }
-            None => self.progress.refused(self.output, line, &here("INTERNAL", "the answer is empty")),
+            None => {
+                self.progress
+                    .refused(self.output, line, &here("INTERNAL", "the answer is empty"))
+            }
         }
     }
 

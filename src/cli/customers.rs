@@ -182,7 +182,11 @@ async fn store(
         let line = usize::try_from(*index)
             .ok()
             .and_then(|index| numbers.get(index));
-        progress.refused(output, line.copied().unwrap_or(0), &Refusal::of_item(status))?;
+        progress.refused(
+            output,
+            line.copied().unwrap_or(0),
+            &Refusal::of_item(status),
+        )?;
     }
     progress.took(numbers.len().saturating_sub(answer.failed_requests.len()) as u64);
     Ok(())

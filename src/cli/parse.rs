@@ -28,7 +28,9 @@ pub(super) fn chaos(text: &str) -> Result<Chaos, String> {
     let percent = share.strip_suffix('%').unwrap_or(share).parse::<u8>().ok();
     Ok(Chaos {
         channel: channel(name).map_err(|error| error.to_string())?,
-        percent: percent.filter(|percent| *percent <= 100).ok_or_else(right)?,
+        percent: percent
+            .filter(|percent| *percent <= 100)
+            .ok_or_else(right)?,
     })
 }
 

@@ -7,16 +7,15 @@ use std::time::Duration;
 use super::layers::Origin;
 use super::nearest::nearest;
 use super::reader::Reader;
-use super::secret::Secret;
 use crate::domain::channel::Channel;
+use crate::provider::discord::DiscordSettings;
+use crate::provider::secret::Secret;
+use crate::provider::smtp::SmtpSettings;
+use crate::provider::twilio::TwilioSettings;
 
 mod discord;
 mod smtp;
 mod twilio;
-
-pub use discord::{DiscordMode, DiscordSettings};
-pub use smtp::{SmtpSettings, SmtpTls};
-pub use twilio::{TwilioSender, TwilioSettings};
 
 /// One provider.
 #[derive(Clone, Debug)]
@@ -185,14 +184,12 @@ fn required_secret(reader: &mut Reader, path: &str) -> Secret {
     let origin = reader.origin(path);
     reader.secret(path).unwrap_or_else(|| {
         reader.fault(&origin, path, NO_SECRET);
-        Secret::new("")
+        Secret::default()
     })
 }
 
-/// The limit of a provider's whole call.
-fn timeout(reader: &mut Reader, path: &str) -> Duration {
+/// The limit of a provider's whole call, in milliseconds.
+fn timeout(reader: &mut Reader, path: &str, usual_ms: u64) -> u64 {
     let range = Duration::from_secs(1)..=Duration::from_secs(300);
-    reader
-        .duration(&format!("{path}.timeout"), &range)
-        .unwrap_or(Duration::from_secs(30))
+    reader.milliseconds(&format!("{path}.timeout"), &range, usual_ms)
 }

@@ -14,7 +14,8 @@ use jiff::{SignedDuration, SpanRelativeTo};
 
 use super::layers::{Entries, Entry, Origin, variable_of};
 use super::nearest::nearest;
-use super::secret::Secret;
+use super::secret::read_secret;
+use crate::provider::secret::Secret;
 
 pub(super) struct Reader {
     entries: Entries,
@@ -153,6 +154,28 @@ impl Reader {
         })
     }
 
+    /// A duration in a range as milliseconds, or the usual one.
+    pub(super) fn milliseconds(
+        &mut self,
+        path: &str,
+        range: &RangeInclusive<Duration>,
+        usual: u64,
+    ) -> u64 {
+        self.duration(path, range)
+            .and_then(|duration| u64::try_from(duration.as_millis()).ok())
+            .unwrap_or(usual)
+    }
+
+    /// Where an HTTP interface is, without a slash at its end: https, or http on this machine.
+    pub(super) fn base_url(&mut self, path: &str) -> Option<String> {
+        let url = self.scalar(path, |given| {
+            given.text().filter(|url| is_safe_url(url)).map(str::to_owned).ok_or_else(|| {
+                "a URL that starts with https://, or with http:// and an address of this machine".to_owned()
+            })
+        })?;
+        Some(url.trim_end_matches('/').to_owned())
+    }
+
     /// An address of this machine to listen on.
     pub(super) fn loopback(&mut self, path: &str) -> Option<SocketAddr> {
         let origin = self.origin(path);
@@ -199,12 +222,12 @@ impl Reader {
     pub(super) fn secret(&mut self, path: &str) -> Option<Secret> {
         let origin = self.origin(path);
         let file = self.optional_text(path)?;
-        match Secret::read(Path::new(&file)) {
+        match read_secret(Path::new(&file)) {
             Ok(secret) => Some(secret),
             Err(what) => {
                 self.fault(&origin, path, &what);
                 // Something is there, so that no second fault says it is missing.
-                Some(Secret::new(""))
+                Some(Secret::new("unread"))
             }
         }
     }
@@ -219,18 +242,6 @@ impl Reader {
     /// Whether anything was said at this path.
     pub(super) fn is_given(&self, path: &str) -> bool {
         self.entries.contains_key(path)
-    }
-
-    /// Takes the value of a path away if it is an empty text; whether it was.
-    pub(super) fn take_empty(&mut self, path: &str) -> bool {
-        let empty = self
-            .entries
-            .get(path)
-            .is_some_and(|entry| entry.value.as_str() == Some(""));
-        if empty {
-            self.take(path);
-        }
-        empty
     }
 
     /// The names directly under a section, with where each first stands.
@@ -341,6 +352,28 @@ impl Given<'_> {
         }
         text
     }
+}
+
+/// https anywhere; http only to this machine. No user, no query: a token in a URL would be logged.
+fn is_safe_url(url: &str) -> bool {
+    let (rest, secure) = match (url.strip_prefix("https://"), url.strip_prefix("http://")) {
+        (Some(rest), _) => (rest, true),
+        (_, Some(rest)) => (rest, false),
+        _ => return false,
+    };
+    if rest.contains(['@', '?', '#']) || rest.contains(char::is_whitespace) {
+        return false;
+    }
+    let authority = rest.split('/').next().unwrap_or_default();
+    let host = match authority.rsplit_once(':') {
+        Some((host, port)) if port.parse::<u16>().is_ok() => host,
+        _ => authority,
+    };
+    let ip = host
+        .trim_start_matches('[')
+        .trim_end_matches(']')
+        .parse::<std::net::IpAddr>();
+    !host.is_empty() && (secure || host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback()))
 }
 
 /// A positive duration such as `30s` or `1h 30m`; days have 24 hours, months and years are none.

@@ -1,55 +1,34 @@
-//! Secrets and the files they come from.
+//! The files that secrets come from.
 //!
-//! A secret is read once, before any socket opens, and is never printed: not by `Debug`, not in an error. What is not done here: rotation. A
-//! changed file takes effect with the next start.
+//! A secret is read once, before any socket opens, and is in no error. What is not done here: rotation. A changed file takes effect with the
+//! next start.
 
-use std::fmt;
 use std::fs;
 use std::io::Read;
 use std::path::Path;
 
+use crate::provider::secret::Secret;
+
 /// The longest secret file; tokens and passwords are far shorter.
 const SECRET_MAX_BYTES: u64 = 16 * 1024;
 
-/// A password or token. `Debug` shows that it is there, nothing more.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Wraps a secret that did not come from a file (tests, a generated one).
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
+/// Reads a secret file. The error is a sentence that names no content.
+pub(super) fn read_secret(path: &Path) -> Result<Secret, String> {
+    let shown = path.display();
+    let bytes = read_limited(path, SECRET_MAX_BYTES)?;
+    refuse_if_public(path)?;
+    let text = String::from_utf8(bytes)
+        .map_err(|_| format!("{shown} is not text; a secret is one line of UTF-8"))?;
+    let text = text.trim_end_matches(['\r', '\n']);
+    if text.trim().is_empty() {
+        return Err(format!("{shown} is empty; write the secret into it"));
     }
-
-    /// The secret itself, for the one place that hands it over.
-    pub fn reveal(&self) -> &str {
-        &self.0
+    if text.chars().any(char::is_control) {
+        return Err(format!(
+            "{shown} holds more than one line or a control character; a secret is one line"
+        ));
     }
-
-    /// Reads a secret file. The error is a sentence that names no content.
-    pub(super) fn read(path: &Path) -> Result<Self, String> {
-        let shown = path.display();
-        let bytes = read_limited(path, SECRET_MAX_BYTES)?;
-        refuse_if_public(path)?;
-        let text = String::from_utf8(bytes)
-            .map_err(|_| format!("{shown} is not text; a secret is one line of UTF-8"))?;
-        let text = text.trim_end_matches(['\r', '\n']);
-        if text.is_empty() {
-            return Err(format!("{shown} is empty; write the secret into it"));
-        }
-        if text.chars().any(char::is_control) {
-            return Err(format!(
-                "{shown} holds more than one line or a control character; a secret is one line"
-            ));
-        }
-        Ok(Self(text.to_owned()))
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(***)")
-    }
+    Ok(Secret::new(text))
 }
 
 /// Reads a regular file of at most `limit` bytes. A device or pipe is refused, since it may never end.
