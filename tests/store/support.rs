@@ -10,7 +10,7 @@ use tidings::domain::budget::{Budget, Usage};
 use tidings::domain::channel::{Category, Channel};
 use tidings::domain::customer::{ContactPoint, Customer, CustomerId, TopicPreference};
 use tidings::domain::decision::{Decision, Rule, Step, StepOutcome, Verdict};
-use tidings::domain::id::{Ids, MessageId, NotificationId};
+use tidings::domain::id::{Ids, NotificationId};
 use tidings::domain::intent::{ContactSnapshot, Intent, Variables};
 use tidings::domain::notification::{Message, MessageState, Notification, Record};
 use tidings::domain::reason::{Reason, Status};
@@ -21,47 +21,47 @@ use tidings::store::{
     Settlement, Store,
 };
 
-pub const DAY: SignedDuration = SignedDuration::from_hours(24);
-pub const SECOND: SignedDuration = SignedDuration::from_secs(1);
+pub(crate) const DAY: SignedDuration = SignedDuration::from_hours(24);
+pub(crate) const SECOND: SignedDuration = SignedDuration::from_secs(1);
 
 /// A moment to start at.
-pub fn start() -> Timestamp {
+pub(crate) fn start() -> Timestamp {
     "2026-11-22T12:00:00.123456789Z".parse().unwrap()
 }
 
-pub fn shop() -> Identity {
+pub(crate) fn shop() -> Identity {
     Identity::local()
 }
 
-pub fn other_caller() -> Identity {
+pub(crate) fn other_caller() -> Identity {
     Identity {
         caller: CallerId::new("other"),
         ..Identity::local()
     }
 }
 
-pub fn other_shop() -> Identity {
+pub(crate) fn other_shop() -> Identity {
     Identity {
         shop: ShopId::new("elsewhere"),
         caller: CallerId::new("local"),
     }
 }
 
-pub fn status(reason: Reason) -> Status {
+pub(crate) fn status(reason: Reason) -> Status {
     Status::from(reason)
 }
 
 /// A store with everything needed to use it.
-pub struct Fixture {
-    pub store: Arc<dyn Store>,
-    pub ids: Arc<Ids>,
-    pub plans: Arc<TestPlans>,
+pub(crate) struct Fixture {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) ids: Arc<Ids>,
+    pub(crate) plans: Arc<TestPlans>,
     sqlite: Arc<SqliteStore>,
     folder: TempDir,
 }
 
 impl Fixture {
-    pub async fn sqlite() -> Self {
+    pub(crate) async fn sqlite() -> Self {
         let folder = tempfile::tempdir().unwrap();
         Self::in_folder(folder).await
     }
@@ -78,26 +78,26 @@ impl Fixture {
     }
 
     /// Ends the store and opens it again.
-    pub async fn restart(self) -> Self {
+    pub(crate) async fn restart(self) -> Self {
         let Self { folder, sqlite, .. } = self;
         sqlite.close().await;
         Self::in_folder(folder).await
     }
 
-    pub async fn close(&self) {
+    pub(crate) async fn close(&self) {
         self.sqlite.close().await;
     }
 
-    pub fn folder(&self) -> &std::path::Path {
+    pub(crate) fn folder(&self) -> &std::path::Path {
         self.folder.path()
     }
 
-    pub fn capped(mut self, cap: u32) -> Self {
+    pub(crate) fn capped(mut self, cap: u32) -> Self {
         self.plans = Arc::new(TestPlans::new(cap));
         self
     }
 
-    pub fn intent(&self, customer: &str) -> New {
+    pub(crate) fn intent(&self, customer: &str) -> New {
         New {
             request_id: None,
             payload_hash: [7; 32],
@@ -105,11 +105,11 @@ impl Fixture {
         }
     }
 
-    pub async fn accept_all(&self, new: Vec<New>, atomic: bool) -> Vec<AcceptOutcome> {
+    pub(crate) async fn accept_all(&self, new: Vec<New>, atomic: bool) -> Vec<AcceptOutcome> {
         self.accept_at(new, atomic, start()).await
     }
 
-    pub async fn accept_at(&self, new: Vec<New>, atomic: bool, now: Timestamp) -> Vec<AcceptOutcome> {
+    pub(crate) async fn accept_at(&self, new: Vec<New>, atomic: bool, now: Timestamp) -> Vec<AcceptOutcome> {
         let batch = new.into_iter().map(New::into).collect();
         self.store
             .accept(batch, atomic, now, self.plans.clone())
@@ -117,26 +117,26 @@ impl Fixture {
             .unwrap()
     }
 
-    pub async fn accept(&self, new: New) -> Notification {
+    pub(crate) async fn accept(&self, new: New) -> Notification {
         match self.accept_all(vec![new], false).await.pop() {
             Some(AcceptOutcome::Accepted(notification)) => *notification,
             other => panic!("not accepted: {other:?}"),
         }
     }
 
-    pub async fn plan(&self, now: Timestamp) -> usize {
+    pub(crate) async fn plan(&self, now: Timestamp) -> usize {
         self.store.plan_due(now, 100, self.plans.clone()).await.unwrap()
     }
 
-    pub async fn record(&self, id: NotificationId) -> Record {
+    pub(crate) async fn record(&self, id: NotificationId) -> Record {
         self.store.find(&shop(), id).await.unwrap().unwrap()
     }
 
-    pub async fn status(&self, id: NotificationId) -> Status {
+    pub(crate) async fn status(&self, id: NotificationId) -> Status {
         self.record(id).await.notification.status
     }
 
-    pub async fn ready(&self, channel: Channel, category: Category, now: Timestamp) -> Vec<Ready> {
+    pub(crate) async fn ready(&self, channel: Channel, category: Category, now: Timestamp) -> Vec<Ready> {
         self.store
             .ready(channel, category.lane(), now, 1000)
             .await
@@ -144,7 +144,7 @@ impl Fixture {
     }
 
     /// The queued message of a notification.
-    pub async fn message(&self, id: NotificationId) -> Message {
+    pub(crate) async fn message(&self, id: NotificationId) -> Message {
         let messages = self.record(id).await.messages;
         messages
             .into_iter()
@@ -152,7 +152,7 @@ impl Fixture {
             .unwrap()
     }
 
-    pub fn claim_of(&self, message: &Message, now: Timestamp) -> Claim {
+    pub(crate) fn claim_of(&self, message: &Message, now: Timestamp) -> Claim {
         Claim {
             message: message.id,
             fence: message.fence,
@@ -166,7 +166,7 @@ impl Fixture {
     }
 
     /// Claims the queued message of a notification; returns what settling it needs.
-    pub async fn claim(&self, id: NotificationId, now: Timestamp) -> Claimed {
+    pub(crate) async fn claim(&self, id: NotificationId, now: Timestamp) -> Claimed {
         let message = self.message(id).await;
         let claim = self.claim_of(&message, now);
         match self.store.claim(claim.clone()).await.unwrap() {
@@ -179,7 +179,7 @@ impl Fixture {
         }
     }
 
-    pub async fn settle(&self, claimed: &Claimed, ending: Ending, now: Timestamp) -> bool {
+    pub(crate) async fn settle(&self, claimed: &Claimed, ending: Ending, now: Timestamp) -> bool {
         self.store
             .settle(Settlement {
                 message: claimed.claim.message,
@@ -193,12 +193,12 @@ impl Fixture {
             .unwrap()
     }
 
-    pub async fn send(&self, id: NotificationId, now: Timestamp) {
+    pub(crate) async fn send(&self, id: NotificationId, now: Timestamp) {
         let claimed = self.claim(id, now).await;
         assert!(self.settle(&claimed, sent(), now).await);
     }
 
-    pub async fn change(&self, customer: &str, change: Change, now: Timestamp) -> Customer {
+    pub(crate) async fn change(&self, customer: &str, change: Change, now: Timestamp) -> Customer {
         self.store
             .change(&shop().shop, vec![(CustomerId::new(customer), change)], now)
             .await
@@ -208,55 +208,55 @@ impl Fixture {
     }
 }
 
-pub fn sent() -> Ending {
+pub(crate) fn sent() -> Ending {
     Ending::Sent {
         provider_message_id: "p-1".to_owned(),
     }
 }
 
-pub fn rejected() -> Ending {
+pub(crate) fn rejected() -> Ending {
     Ending::Failed {
         reason: Reason::ProviderRejected,
         suppress: None,
     }
 }
 
-pub struct Claimed {
-    pub claim: Claim,
-    pub fence: i64,
-    pub tries: u32,
+pub(crate) struct Claimed {
+    pub(crate) claim: Claim,
+    pub(crate) fence: i64,
+    pub(crate) tries: u32,
 }
 
 /// An intent in the making.
 #[derive(Clone)]
-pub struct New {
-    pub request_id: Option<String>,
-    pub payload_hash: [u8; 32],
-    pub notification: Notification,
+pub(crate) struct New {
+    pub(crate) request_id: Option<String>,
+    pub(crate) payload_hash: [u8; 32],
+    pub(crate) notification: Notification,
 }
 
 impl New {
-    pub fn request(mut self, id: &str) -> Self {
+    pub(crate) fn request(mut self, id: &str) -> Self {
         self.request_id = Some(id.to_owned());
         self
     }
 
-    pub fn category(mut self, category: Category) -> Self {
+    pub(crate) fn category(mut self, category: Category) -> Self {
         self.notification.category = category;
         self
     }
 
-    pub fn with(mut self, edit: impl FnOnce(&mut Intent)) -> Self {
+    pub(crate) fn with(mut self, edit: impl FnOnce(&mut Intent)) -> Self {
         edit(&mut self.notification.intent);
         self
     }
 
-    pub fn by(mut self, identity: Identity) -> Self {
+    pub(crate) fn by(mut self, identity: Identity) -> Self {
         self.notification.identity = identity;
         self
     }
 
-    pub fn id(&self) -> NotificationId {
+    pub(crate) fn id(&self) -> NotificationId {
         self.notification.id
     }
 }
@@ -272,11 +272,11 @@ impl From<New> for NewNotification {
     }
 }
 
-pub fn email(text: &str) -> Address {
+pub(crate) fn email(text: &str) -> Address {
     Address::try_new(Channel::Email, text).unwrap()
 }
 
-pub fn phone(text: &str) -> Address {
+pub(crate) fn phone(text: &str) -> Address {
     Address::try_new(Channel::Sms, text).unwrap()
 }
 
@@ -326,13 +326,13 @@ fn notification(ids: &Ids, customer: &str, now: Timestamp) -> Notification {
 }
 
 /// Email before SMS, a cap on marketing in seven days, and the stops that the store has to feed.
-pub struct TestPlans {
+pub(crate) struct TestPlans {
     cap: u32,
     ids: Ids,
 }
 
 impl TestPlans {
-    pub fn new(cap: u32) -> Self {
+    pub(crate) fn new(cap: u32) -> Self {
         Self {
             cap,
             ids: Ids::new(),
@@ -493,7 +493,7 @@ impl Plans for TestPlans {
 }
 
 /// Gives a customer a profile with this address.
-pub fn profile(address: &str, given_name: &str) -> Change {
+pub(crate) fn profile(address: &str, given_name: &str) -> Change {
     let (address, given_name) = (email(address), given_name.to_owned());
     Arc::new(move |before| {
         let mut customer = before
@@ -510,7 +510,7 @@ pub fn profile(address: &str, given_name: &str) -> Change {
 }
 
 /// Turns a topic off.
-pub fn opt_out(topic: &str) -> Change {
+pub(crate) fn opt_out(topic: &str) -> Change {
     let topic = topic.to_owned();
     Arc::new(move |before| {
         let mut customer = before
@@ -524,8 +524,4 @@ pub fn opt_out(topic: &str) -> Change {
         }];
         Ok(customer)
     })
-}
-
-pub fn message_ids(record: &Record) -> Vec<MessageId> {
-    record.messages.iter().map(|message| message.id).collect()
 }

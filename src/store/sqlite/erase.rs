@@ -26,22 +26,22 @@ const AT_ONCE: usize = 500;
 
 pub(super) const ENDED_BY_CUSTOMER: &str = "SELECT h.id FROM json_each(?1) j CROSS JOIN history h \
     ON h.shop = j.value->>0 AND h.customer = j.value->>1";
-const DETAILS: &str = "SELECT d.notification, d.intent, d.decision FROM json_each(?1) j \
+pub(super) const DETAILS: &str = "SELECT d.notification, d.intent, d.decision FROM json_each(?1) j \
     CROSS JOIN detail d ON d.notification = unhex(j.value)";
-const SET_DETAIL: &str = "UPDATE detail AS d SET intent = j.value->>1, decision = j.value->>2 FROM json_each(?1) j \
+pub(super) const SET_DETAIL: &str = "UPDATE detail AS d SET intent = j.value->>1, decision = j.value->>2 FROM json_each(?1) j \
     WHERE d.notification = unhex(j.value->>0)";
 pub(super) const SET_OPEN: &str = "UPDATE notification AS n SET customer = j.value->>1, collapse_key = '', \
     cancellation_key = '', reference = '' FROM json_each(?1) j WHERE n.id = unhex(j.value->>0)";
 pub(super) const SET_ENDED: &str = "UPDATE history AS h SET customer = j.value->>1, collapse_key = '', \
     cancellation_key = '', reference = '' FROM json_each(?1) j WHERE h.id = unhex(j.value->>0)";
-const DROP_CONTENT: &str =
+pub(super) const DROP_CONTENT: &str =
     "DELETE FROM content WHERE notification IN (SELECT unhex(value) FROM json_each(?1))";
 pub(super) const CLEAR_MESSAGES: &str = "UPDATE message SET address = '', digest = '' \
     WHERE notification IN (SELECT unhex(value) FROM json_each(?1))";
 pub(super) const CLEAR_ATTEMPTS: &str = "UPDATE attempt SET reply = '' WHERE message IN \
     (SELECT m.id FROM json_each(?1) j CROSS JOIN message m ON m.notification = unhex(j.value))";
 /// What is about the customer and not about a notification.
-const DROPS: [&str; 5] = [
+pub(super) const DROPS: [&str; 5] = [
     "DELETE FROM consent WHERE shop = ?1 AND customer = ?2",
     "DELETE FROM outcome WHERE shop = ?1 AND customer = ?2",
     "DELETE FROM collapse WHERE shop = ?1 AND customer = ?2",

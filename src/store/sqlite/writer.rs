@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use sqlx::Connection as _;
+use sqlx::{Connection as _, Row as _};
 use sqlx::sqlite::SqliteConnection;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -112,8 +112,7 @@ impl Writer {
     pub(super) fn start(tx: Tx, lock: File, sequence: watch::Sender<i64>) -> Self {
         let (ops, waiting) = mpsc::channel(WAITING_MAX);
         tokio::spawn(async move {
-            write(tx, waiting, &sequence).await;
-            drop(lock);
+            write(tx, waiting, lock, &sequence).await;
         });
         Self { ops }
     }
@@ -164,7 +163,12 @@ impl Writer {
     }
 }
 
-async fn write(mut tx: Tx, mut waiting: mpsc::Receiver<Op>, sequence: &watch::Sender<i64>) {
+async fn write(
+    mut tx: Tx,
+    mut waiting: mpsc::Receiver<Op>,
+    lock: File,
+    sequence: &watch::Sender<i64>,
+) {
     let mut closing = Vec::new();
     while let Some(first) = waiting.recv().await {
         let mut batch = Batch::default();
@@ -177,6 +181,7 @@ async fn write(mut tx: Tx, mut waiting: mpsc::Receiver<Op>, sequence: &watch::Se
     }
     // Closing folds the log into the file; what it says can change nothing any more.
     let _ = tx.conn.close().await;
+    drop(lock);
     for done in closing {
         let _ = done.send(());
     }
@@ -210,31 +215,37 @@ async fn commit(tx: &mut Tx, mut batch: Batch, sequence: &watch::Sender<i64>) {
         return;
     }
     match transact(tx, &mut batch).await {
-        Ok(()) => announce(tx, batch, sequence),
+        Ok(()) => announce(tx, batch, sequence).await,
         Err(error) if batch.len() == 1 => batch.fail(error),
         Err(_) => {
             for mut single in batch.split() {
                 match transact(tx, &mut single).await {
-                    Ok(()) => announce(tx, single, sequence),
+                    Ok(()) => announce(tx, single, sequence).await,
                     Err(error) => single.fail(error),
                 }
             }
         }
     }
-    if std::mem::take(&mut tx.scrub) {
-        // A reader may hinder this; then the next erasure or the closing of the store does it.
-        let _ = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
-            .fetch_all(&mut tx.conn)
-            .await;
-    }
 }
 
-fn announce(tx: &mut Tx, batch: Batch, sequence: &watch::Sender<i64>) {
+async fn announce(tx: &mut Tx, batch: Batch, sequence: &watch::Sender<i64>) {
+    if tx.scrub {
+        tx.scrub = !cut_log(&mut tx.conn).await;
+    }
     let newest = std::mem::take(&mut tx.sequence);
     if newest > 0 {
         sequence.send_replace(newest);
     }
     batch.answer();
+}
+
+/// Folds the log into the file and cuts it. A reader may hinder this; then the next commit tries again.
+async fn cut_log(conn: &mut SqliteConnection) -> bool {
+    let row = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
+        .fetch_one(conn)
+        .await;
+    row.and_then(|row| row.try_get::<i64, _>(0))
+        .is_ok_and(|busy| busy == 0)
 }
 
 async fn transact(tx: &mut Tx, batch: &mut Batch) -> StoreResult<()> {
