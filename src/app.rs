@@ -20,7 +20,10 @@ pub fn main() -> ExitCode {
     // One provider of cryptography for the whole process; a second installation is refused and does no harm.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let cli = cli::parse();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => {
             cli::complain(&format!("the runtime could not start: {error}"));

@@ -227,7 +227,8 @@ impl Config {
     /// The settings of `dev` and `demo`: everything in `folder`, captured instead of sent, the interface open to questions.
     pub fn embedded(folder: &Path) -> Self {
         let defaults = Self::defaults();
-        let mut config = defaults.unwrap_or_else(|error| unreachable!("the compiled-in file is good: {error}"));
+        let mut config =
+            defaults.unwrap_or_else(|error| unreachable!("the compiled-in file is good: {error}"));
         config.store.path = folder.to_owned();
         config.server.reflection = true;
         config

@@ -42,10 +42,17 @@ impl Facts<'_> {
     pub fn usage(&self) -> Usage {
         let intent = &self.case.notification.intent;
         let subject = self.manifest.subject.as_deref().and_then(|pointer| {
-            let (first, rest) = pointer.strip_prefix('/')?.split_once('/').map_or((pointer.get(1..)?, None), |(a, b)| (a, Some(b)));
+            let (first, rest) = pointer
+                .strip_prefix('/')?
+                .split_once('/')
+                .map_or((pointer.get(1..)?, None), |(a, b)| (a, Some(b)));
             let root = intent.variables.0.get(first)?;
             let value = rest.map_or(Some(root), |rest| root.pointer(&format!("/{rest}")))?;
-            Some(value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+            Some(
+                value
+                    .as_str()
+                    .map_or_else(|| value.to_string(), str::to_owned),
+            )
         });
         Usage {
             at: self.now(),
@@ -64,7 +71,12 @@ type Objection = Verdict;
 pub fn decide(facts: &Facts<'_>) -> Decision {
     let mut trace = Trace::default();
     let verdict = verdict(facts, &mut trace);
-    Decision { verdict, steps: trace.steps, policy_version: facts.policy.version.clone(), time: facts.now() }
+    Decision {
+        verdict,
+        steps: trace.steps,
+        policy_version: facts.policy.version.clone(),
+        time: facts.now(),
+    }
 }
 
 fn verdict(facts: &Facts<'_>, trace: &mut Trace) -> Verdict {
@@ -73,7 +85,11 @@ fn verdict(facts: &Facts<'_>, trace: &mut Trace) -> Verdict {
         let left = channels::filter(facts, trace)?;
         let (channels, then) = channels::choose(facts, trace, left);
         holds::check(facts, trace, &channels)?;
-        Ok(Verdict::Send { channels, then, variant })
+        Ok(Verdict::Send {
+            channels,
+            then,
+            variant,
+        })
     };
     sending().unwrap_or_else(|objection| objection)
 }
@@ -85,11 +101,26 @@ struct Trace {
 }
 
 impl Trace {
-    fn line(&mut self, rule: Rule, outcome: StepOutcome, reason: Option<Reason>, summary: impl Into<String>) -> &mut Step {
-        let step = Step { rule, outcome, reason, summary: summary.into(), evidence: serde_json::Map::new(), channel: None };
+    fn line(
+        &mut self,
+        rule: Rule,
+        outcome: StepOutcome,
+        reason: Option<Reason>,
+        summary: impl Into<String>,
+    ) -> &mut Step {
+        let step = Step {
+            rule,
+            outcome,
+            reason,
+            summary: summary.into(),
+            evidence: serde_json::Map::new(),
+            channel: None,
+        };
         self.steps.push(step);
         // The line was pushed just now.
-        self.steps.last_mut().unwrap_or_else(|| unreachable!("a trace with a line has a last one"))
+        self.steps
+            .last_mut()
+            .unwrap_or_else(|| unreachable!("a trace with a line has a last one"))
     }
 
     fn pass(&mut self, rule: Rule, summary: impl Into<String>) {
@@ -97,7 +128,8 @@ impl Trace {
     }
 
     fn skip(&mut self, rule: Rule, channel: Channel, reason: Reason, summary: impl Into<String>) {
-        self.line(rule, StepOutcome::SkipChannel, Some(reason), summary).channel = Some(channel);
+        self.line(rule, StepOutcome::SkipChannel, Some(reason), summary)
+            .channel = Some(channel);
     }
 
     fn end(&mut self, rule: Rule, reason: Reason, summary: impl Into<String>) -> Objection {
@@ -105,9 +137,16 @@ impl Trace {
         Verdict::End { reason }
     }
 
-    fn hold(&mut self, rule: Rule, reason: Reason, until: Timestamp, summary: impl Into<String>) -> Objection {
+    fn hold(
+        &mut self,
+        rule: Rule,
+        reason: Reason,
+        until: Timestamp,
+        summary: impl Into<String>,
+    ) -> Objection {
         let step = self.line(rule, StepOutcome::Delay, Some(reason), summary);
-        step.evidence.insert("until".into(), until.to_string().into());
+        step.evidence
+            .insert("until".into(), until.to_string().into());
         Verdict::Hold { until, reason }
     }
 
@@ -120,7 +159,11 @@ impl Trace {
 
 /// Names in a sentence.
 fn names(channels: &[Channel]) -> String {
-    channels.iter().map(|channel| channel.as_str()).collect::<Vec<_>>().join(", ")
+    channels
+        .iter()
+        .map(|channel| channel.as_str())
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 #[cfg(test)]

@@ -63,13 +63,18 @@ pub fn worker_panicked(message: MessageId) {
 /// A flow could not reach the store and tries again.
 pub fn store_failed(flow: &'static str, error: &dyn std::error::Error) {
     counter!("tidings_store_errors_total", "flow" => flow).increment(1);
-    let cause = std::iter::successors(error.source(), |source| source.source()).map(ToString::to_string).collect::<Vec<_>>();
+    let cause = std::iter::successors(error.source(), |source| source.source())
+        .map(ToString::to_string)
+        .collect::<Vec<_>>();
     tracing::error!(flow, cause = cause.join(": "), "{error}");
 }
 
 /// What another process was handing over when it died has been taken over.
 pub fn taken_over(count: usize) {
-    tracing::warn!(count, "hand-overs of a process that died are of unknown outcome");
+    tracing::warn!(
+        count,
+        "hand-overs of a process that died are of unknown outcome"
+    );
 }
 
 /// The template folder holds an error; the last good bundle stays.

@@ -40,33 +40,67 @@ pub struct Intake {
 
 impl Intake {
     /// An intake over these parts.
-    pub fn new(store: Arc<dyn Store>, catalog: Arc<Catalog>, plans: Arc<dyn Plans>, clock: Arc<dyn Clock>, ids: Arc<Ids>) -> Self {
-        Self { store, catalog, plans, clock, ids }
+    pub fn new(
+        store: Arc<dyn Store>,
+        catalog: Arc<Catalog>,
+        plans: Arc<dyn Plans>,
+        clock: Arc<dyn Clock>,
+        ids: Arc<Ids>,
+    ) -> Self {
+        Self {
+            store,
+            catalog,
+            plans,
+            clock,
+            ids,
+        }
     }
 
     /// Takes drafts, each for itself or, `atomic`, all or none. The answers are in the order of `drafts`. With `atomic` and
     /// one bad draft, the good ones are answered with the bad one's rejection.
-    pub async fn accept(&self, identity: &Identity, drafts: Vec<Draft>, atomic: bool) -> Vec<Result<Acceptance, Rejection>> {
+    pub async fn accept(
+        &self,
+        identity: &Identity,
+        drafts: Vec<Draft>,
+        atomic: bool,
+    ) -> Vec<Result<Acceptance, Rejection>> {
         let now = self.clock.now();
         let checked = self.check(identity, drafts, now).await;
         if atomic && let Some(rejection) = checked.iter().find_map(|one| one.as_ref().err()) {
             event::rejected(rejection.reason);
-            return checked.iter().map(|one| Err(one.as_ref().err().unwrap_or(rejection).clone())).collect();
+            return checked
+                .iter()
+                .map(|one| Err(one.as_ref().err().unwrap_or(rejection).clone()))
+                .collect();
         }
         let (good, mut answers) = split(checked);
-        let outcomes = self.store.accept(good, atomic, now, self.plans.clone()).await;
+        let outcomes = self
+            .store
+            .accept(good, atomic, now, self.plans.clone())
+            .await;
         fill(&mut answers, outcomes);
-        answers.into_iter().map(|answer| answer.unwrap_or_else(|| Err(internal("an intent was left without an answer")))).collect()
+        answers
+            .into_iter()
+            .map(|answer| {
+                answer.unwrap_or_else(|| Err(internal("an intent was left without an answer")))
+            })
+            .collect()
     }
 
     /// All checks, nothing stored.
     ///
     /// # Errors
     /// The rejection that sending it would get.
-    pub async fn validate(&self, identity: &Identity, draft: Draft) -> Result<Notification, Rejection> {
+    pub async fn validate(
+        &self,
+        identity: &Identity,
+        draft: Draft,
+    ) -> Result<Notification, Rejection> {
         let now = self.clock.now();
         let mut checked = self.check(identity, vec![draft], now).await;
-        let new = checked.pop().unwrap_or_else(|| Err(internal("a draft was left without an answer")))?;
+        let new = checked
+            .pop()
+            .unwrap_or_else(|| Err(internal("a draft was left without an answer")))?;
         Ok(new.notification)
     }
 
@@ -74,17 +108,36 @@ impl Intake {
     ///
     /// # Errors
     /// The rejection that sending it would get.
-    pub async fn explain(&self, identity: &Identity, draft: Draft, at: Option<Timestamp>) -> Result<Decision, Rejection> {
+    pub async fn explain(
+        &self,
+        identity: &Identity,
+        draft: Draft,
+        at: Option<Timestamp>,
+    ) -> Result<Decision, Rejection> {
         let now = at.unwrap_or_else(|| self.clock.now());
         let mut checked = self.check(identity, vec![draft], now).await;
-        let new = checked.pop().unwrap_or_else(|| Err(internal("a draft was left without an answer")))?;
-        let case = self.store.case(new.notification, now).await.map_err(unavailable)?;
+        let new = checked
+            .pop()
+            .unwrap_or_else(|| Err(internal("a draft was left without an answer")))?;
+        let case = self
+            .store
+            .case(new.notification, now)
+            .await
+            .map_err(unavailable)?;
         Ok(self.plans.plan(&case).decision)
     }
 
     /// Checks drafts against templates, then asks the store once whether the customers that were only named exist.
-    async fn check(&self, identity: &Identity, drafts: Vec<Draft>, now: Timestamp) -> Vec<Result<NewNotification, Rejection>> {
-        let mut checked: Vec<_> = drafts.into_iter().map(|draft| self.admit(identity, draft, now)).collect();
+    async fn check(
+        &self,
+        identity: &Identity,
+        drafts: Vec<Draft>,
+        now: Timestamp,
+    ) -> Vec<Result<NewNotification, Rejection>> {
+        let mut checked: Vec<_> = drafts
+            .into_iter()
+            .map(|draft| self.admit(identity, draft, now))
+            .collect();
         let needs_customer = |new: &NewNotification| new.notification.intent.contact.is_none();
         let named: HashSet<CustomerId> = checked
             .iter()
@@ -97,10 +150,16 @@ impl Intake {
         }
         let named: Vec<_> = named.into_iter().collect();
         let known = match self.store.customers(&identity.shop, &named).await {
-            Ok(customers) => customers.into_iter().map(|customer| customer.id).collect::<HashSet<_>>(),
+            Ok(customers) => customers
+                .into_iter()
+                .map(|customer| customer.id)
+                .collect::<HashSet<_>>(),
             Err(error) => {
                 let rejection = unavailable(error);
-                return checked.into_iter().map(|one| one.and_then(|_| Err(rejection.clone()))).collect();
+                return checked
+                    .into_iter()
+                    .map(|one| one.and_then(|_| Err(rejection.clone())))
+                    .collect();
             }
         };
         for one in &mut checked {
@@ -117,14 +176,28 @@ impl Intake {
         checked
     }
 
-    fn admit(&self, identity: &Identity, draft: Draft, now: Timestamp) -> Result<NewNotification, Rejection> {
+    fn admit(
+        &self,
+        identity: &Identity,
+        draft: Draft,
+        now: Timestamp,
+    ) -> Result<NewNotification, Rejection> {
         let bundle = self.bundle(&draft.template_version)?;
         let policy = self.catalog.policy();
         let guest = |address: &_| self.store.guest(&identity.shop, address);
-        let door = Door { bundle: &bundle, policy: &policy, guest: &guest, now };
+        let door = Door {
+            bundle: &bundle,
+            policy: &policy,
+            guest: &guest,
+            now,
+        };
         let (request_id, payload_hash) = (draft.request_id.clone(), draft.payload_hash);
         let admitted = admit::admit(draft, &door)?;
-        Ok(NewNotification { notification: self.notification(identity, admitted, now), request_id, payload_hash })
+        Ok(NewNotification {
+            notification: self.notification(identity, admitted, now),
+            request_id,
+            payload_hash,
+        })
     }
 
     fn bundle(&self, version: &str) -> Result<Arc<Bundle>, Rejection> {
@@ -132,11 +205,20 @@ impl Intake {
             return Ok(self.catalog.live());
         }
         self.catalog.bundle(version).ok_or_else(|| {
-            Rejection::new(RejectionReason::TemplateVersionNotFound, "there is no such template version").with("template_version", version)
+            Rejection::new(
+                RejectionReason::TemplateVersionNotFound,
+                "there is no such template version",
+            )
+            .with("template_version", version)
         })
     }
 
-    fn notification(&self, identity: &Identity, admitted: Admitted, now: Timestamp) -> Notification {
+    fn notification(
+        &self,
+        identity: &Identity,
+        admitted: Admitted,
+        now: Timestamp,
+    ) -> Notification {
         Notification {
             id: self.ids.notification(now),
             identity: identity.clone(),
@@ -203,16 +285,26 @@ fn acceptance(outcome: AcceptOutcome, reused: Option<&Rejection>) -> Result<Acce
         AcceptOutcome::Accepted(notification) => (*notification, false),
         AcceptOutcome::Replayed(notification) => (*notification, true),
         AcceptOutcome::Reused(first) => return Err(request_id_reused(&first)),
-        AcceptOutcome::NotStored => return Err(reused.cloned().unwrap_or_else(|| internal("a batch was left out"))),
+        AcceptOutcome::NotStored => {
+            return Err(reused
+                .cloned()
+                .unwrap_or_else(|| internal("a batch was left out")));
+        }
     };
     event::accepted(notification.category, replayed);
-    Ok(Acceptance { notification, replayed })
+    Ok(Acceptance {
+        notification,
+        replayed,
+    })
 }
 
 fn request_id_reused(first: &crate::domain::id::NotificationId) -> Rejection {
     event::rejected(RejectionReason::RequestIdReused);
-    Rejection::new(RejectionReason::RequestIdReused, "the request_id was used for another intent; choose a new one for a new intent")
-        .with("first", format!("notifications/{first}"))
+    Rejection::new(
+        RejectionReason::RequestIdReused,
+        "the request_id was used for another intent; choose a new one for a new intent",
+    )
+    .with("first", format!("notifications/{first}"))
 }
 
 fn internal(sentence: &str) -> Rejection {
@@ -220,12 +312,21 @@ fn internal(sentence: &str) -> Rejection {
 }
 
 /// What a caller is told of a fault of the store; the cause goes to the log, once, here.
-#[expect(clippy::needless_pass_by_value, reason = "the fault ends here; it is used as a function of map_err")]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the fault ends here; it is used as a function of map_err"
+)]
 pub fn unavailable(error: StoreError) -> Rejection {
     event::store_failed("intake", &error);
     match error {
-        StoreError::Unavailable(_) => Rejection::new(RejectionReason::StoreUnavailable, "the store does not answer; nothing was stored, try again"),
-        StoreError::Full => Rejection::new(RejectionReason::StoreFull, "the store is full; nothing was stored"),
+        StoreError::Unavailable(_) => Rejection::new(
+            RejectionReason::StoreUnavailable,
+            "the store does not answer; nothing was stored, try again",
+        ),
+        StoreError::Full => Rejection::new(
+            RejectionReason::StoreFull,
+            "the store is full; nothing was stored",
+        ),
         StoreError::Corrupt(_) => internal("the gateway failed; its log says why"),
     }
 }

@@ -26,7 +26,9 @@ impl Planner {
     }
 
     fn message(&self, case: &Case, channel: Channel, verdict: &Verdict) -> Option<Message> {
-        let Verdict::Send { then, variant, .. } = verdict else { return None };
+        let Verdict::Send { then, variant, .. } = verdict else {
+            return None;
+        };
         let notification = &case.notification;
         Some(Message {
             id: self.ids.message(case.now),
@@ -57,24 +59,50 @@ impl Plans for Planner {
         let Some(manifest) = bundle.manifest(&notification.intent.template) else {
             return without_template(case, &policy.version);
         };
-        let locale = choice::locale_for(&notification.intent.locale, &case.customer.profile.locale, &policy.locale);
-        let content: Vec<Channel> =
-            Channel::ALL.iter().copied().filter(|channel| bundle.has_content(&manifest.key, *channel, locale)).collect();
-        let facts = Facts { case, manifest, bundle: bundle.id(), policy: &policy, content: &content };
+        let locale = choice::locale_for(
+            &notification.intent.locale,
+            &case.customer.profile.locale,
+            &policy.locale,
+        );
+        let content: Vec<Channel> = Channel::ALL
+            .iter()
+            .copied()
+            .filter(|channel| bundle.has_content(&manifest.key, *channel, locale))
+            .collect();
+        let facts = Facts {
+            case,
+            manifest,
+            bundle: bundle.id(),
+            policy: &policy,
+            content: &content,
+        };
         let decision = decide(&facts);
 
         let (due_at, messages, usage) = match &decision.verdict {
             Verdict::Send { channels, .. } => {
-                let messages = channels.iter().filter_map(|channel| self.message(case, *channel, &decision.verdict)).collect();
+                let messages = channels
+                    .iter()
+                    .filter_map(|channel| self.message(case, *channel, &decision.verdict))
+                    .collect();
                 (None, messages, Some(facts.usage()))
             }
             // Nothing is sent late: at the latest its end is decided when it expires.
-            Verdict::Hold { until, .. } => (Some((*until).min(notification.intent.expire_time)), Vec::new(), None),
+            Verdict::Hold { until, .. } => (
+                Some((*until).min(notification.intent.expire_time)),
+                Vec::new(),
+                None,
+            ),
             Verdict::End { .. } => (None, Vec::new(), None),
         };
         let status = Status::from(decision.reason());
         event::decided(status, manifest.category);
-        Plan { decision, status, due_at, messages, usage }
+        Plan {
+            decision,
+            status,
+            due_at,
+            messages,
+            usage,
+        }
     }
 }
 
@@ -95,5 +123,11 @@ fn without_template(case: &Case, policy_version: &str) -> Plan {
         policy_version: policy_version.to_owned(),
         time: case.now,
     };
-    Plan { decision, status: reason.into(), due_at: None, messages: Vec::new(), usage: None }
+    Plan {
+        decision,
+        status: reason.into(),
+        due_at: None,
+        messages: Vec::new(),
+        usage: None,
+    }
 }

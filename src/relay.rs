@@ -23,8 +23,18 @@ pub struct Relay {
 
 impl Relay {
     /// A relay that keeps at most `window` jobs of a (channel, lane) outstanding.
-    pub fn new(store: Arc<dyn Store>, queue: Arc<dyn Queue>, clock: Arc<dyn Clock>, window: u32) -> Self {
-        Self { store, queue, clock, window }
+    pub fn new(
+        store: Arc<dyn Store>,
+        queue: Arc<dyn Queue>,
+        clock: Arc<dyn Clock>,
+        window: u32,
+    ) -> Self {
+        Self {
+            store,
+            queue,
+            clock,
+            window,
+        }
     }
 
     /// Feeds until `stop`.
@@ -56,8 +66,19 @@ impl Relay {
         if outstanding > self.window as usize / 2 {
             return Ok(());
         }
-        let ready = self.store.ready(channel, lane, self.clock.now(), self.window).await?;
-        let jobs: Vec<Job> = ready.iter().map(|r| Job { message: r.message, fence: r.fence, channel: r.channel, lane: r.lane }).collect();
+        let ready = self
+            .store
+            .ready(channel, lane, self.clock.now(), self.window)
+            .await?;
+        let jobs: Vec<Job> = ready
+            .iter()
+            .map(|r| Job {
+                message: r.message,
+                fence: r.fence,
+                channel: r.channel,
+                lane: r.lane,
+            })
+            .collect();
         if !jobs.is_empty() {
             // What finds no room is still in the store and comes with the next window.
             let _ = self.queue.publish(&jobs).await;

@@ -23,7 +23,11 @@ pub struct Scheduler {
 impl Scheduler {
     /// A scheduler over these parts.
     pub fn new(store: Arc<dyn Store>, plans: Arc<dyn Plans>, clock: Arc<dyn Clock>) -> Self {
-        Self { store, plans, clock }
+        Self {
+            store,
+            plans,
+            clock,
+        }
     }
 
     /// Works until `stop`.
@@ -41,7 +45,10 @@ impl Scheduler {
 
     async fn pass(&self, stop: &CancellationToken) -> StoreResult<()> {
         while !stop.is_cancelled() {
-            let planned = self.store.plan_due(self.clock.now(), BATCH, self.plans.clone()).await?;
+            let planned = self
+                .store
+                .plan_due(self.clock.now(), BATCH, self.plans.clone())
+                .await?;
             if planned == 0 {
                 break;
             }

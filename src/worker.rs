@@ -45,7 +45,11 @@ pub struct Worker {
 }
 
 /// Starts the pools, `size` workers for each channel and lane; they end when the queue is closed and each has finished what it holds.
-pub async fn pools(worker: &Arc<Worker>, queue: &dyn Queue, size: &(dyn Fn(Channel, Lane) -> usize + Send + Sync)) -> JoinSet<()> {
+pub async fn pools(
+    worker: &Arc<Worker>,
+    queue: &dyn Queue,
+    size: &(dyn Fn(Channel, Lane) -> usize + Send + Sync),
+) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     for channel in Channel::ALL {
         for lane in Lane::ALL {
@@ -75,16 +79,22 @@ struct Filled {
 impl Worker {
     /// Does one job to its end. Whatever happens to the message is in the store when this returns.
     async fn work(&self, job: Job) {
-        let Some(work) = self.read(job).await else { return };
+        let Some(work) = self.read(job).await else {
+            return;
+        };
         let filled = match self.fill(&work) {
             Ok(filled) => filled,
             Err(sentence) => return self.cannot_fill(&work, &sentence).await,
         };
         let Some(provider) = self.providers.get(&job.channel) else {
-            return self.cannot_fill(&work, "no provider serves this channel").await;
+            return self
+                .cannot_fill(&work, "no provider serves this channel")
+                .await;
         };
         let claim = self.claim(&work, &filled, provider.name());
-        let Some((fence, tries)) = self.begin(&claim).await else { return };
+        let Some((fence, tries)) = self.begin(&claim).await else {
+            return;
+        };
 
         let started = self.clock.now();
         let handover = hand_over(provider.as_ref(), &filled.outgoing).await;
@@ -101,7 +111,15 @@ impl Worker {
         let took = Duration::try_from(now.duration_since(started)).unwrap_or_default();
         event::attempted(job.channel, provider.name(), result(&handover), took);
         let reply = clean_reply(reply(&handover));
-        self.record(Settlement { message: job.message, attempt: Some(claim.attempt), fence, ending, reply, now }).await;
+        self.record(Settlement {
+            message: job.message,
+            attempt: Some(claim.attempt),
+            fence,
+            ending,
+            reply,
+            now,
+        })
+        .await;
     }
 
     /// The message, if the job is still about it.
@@ -115,11 +133,17 @@ impl Worker {
     }
 
     fn fill(&self, work: &Work) -> Result<Filled, String> {
-        let bundle = bundle_for(&self.catalog, &work.notification).ok_or("the bundle that it was accepted with is gone")?;
+        let bundle = bundle_for(&self.catalog, &work.notification)
+            .ok_or("the bundle that it was accepted with is gone")?;
         let started = self.clock.now();
         let filled = self.content(work, &bundle);
         let took = Duration::try_from(self.clock.now().duration_since(started)).unwrap_or_default();
-        event::rendered(work.message.channel, &work.notification.intent.template, filled.is_ok(), took);
+        event::rendered(
+            work.message.channel,
+            &work.notification.intent.template,
+            filled.is_ok(),
+            took,
+        );
         let content = filled?;
 
         let sms_segments = match &content {
@@ -139,15 +163,31 @@ impl Worker {
             content,
             attachments,
         };
-        let fingerprint = self.providers.get(&work.message.channel).map(|provider| provider.fingerprint(&outgoing)).unwrap_or_default();
-        let content_hash = Sha256::digest(fingerprint).iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok(Filled { outgoing, bundle: bundle.id().to_owned(), content_hash, sms_segments })
+        let fingerprint = self
+            .providers
+            .get(&work.message.channel)
+            .map(|provider| provider.fingerprint(&outgoing))
+            .unwrap_or_default();
+        let content_hash = Sha256::digest(fingerprint)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        Ok(Filled {
+            outgoing,
+            bundle: bundle.id().to_owned(),
+            content_hash,
+            sms_segments,
+        })
     }
 
     fn content(&self, work: &Work, bundle: &Bundle) -> Result<Content, String> {
         let (intent, profile) = (&work.notification.intent, &work.customer.profile);
         let policy = self.catalog.policy();
-        let zone = if profile.time_zone.is_empty() { &policy.time_zone } else { &profile.time_zone };
+        let zone = if profile.time_zone.is_empty() {
+            &policy.time_zone
+        } else {
+            &profile.time_zone
+        };
         let filling = Filling {
             bundle,
             template: &intent.template,
@@ -166,9 +206,20 @@ impl Worker {
 
     async fn cannot_fill(&self, work: &Work, sentence: &str) {
         event::render_failed(work.message.id, work.notification.id, sentence);
-        let ending = Ending::Failed { reason: Reason::RenderFailed, suppress: None };
+        let ending = Ending::Failed {
+            reason: Reason::RenderFailed,
+            suppress: None,
+        };
         let (message, fence) = (work.message.id, work.message.fence);
-        self.record(Settlement { message, attempt: None, fence, ending, reply: clean_reply(sentence), now: self.clock.now() }).await;
+        self.record(Settlement {
+            message,
+            attempt: None,
+            fence,
+            ending,
+            reply: clean_reply(sentence),
+            now: self.clock.now(),
+        })
+        .await;
     }
 
     fn claim(&self, work: &Work, filled: &Filled, provider: &str) -> Claim {
@@ -213,16 +264,23 @@ impl Worker {
 
 /// One try. A provider that panics may have sent: its outcome is unknown.
 async fn hand_over(provider: &dyn Provider, outgoing: &Outgoing) -> Handover {
-    AssertUnwindSafe(provider.send(outgoing)).catch_unwind().await.unwrap_or_else(|_| {
-        event::worker_panicked(outgoing.message);
-        Handover::Unknown { reply: "the provider's code panicked".into() }
-    })
+    AssertUnwindSafe(provider.send(outgoing))
+        .catch_unwind()
+        .await
+        .unwrap_or_else(|_| {
+            event::worker_panicked(outgoing.message);
+            Handover::Unknown {
+                reply: "the provider's code panicked".into(),
+            }
+        })
 }
 
 fn result(handover: &Handover) -> AttemptResult {
     match handover {
         Handover::Accepted { .. } => AttemptResult::Ok,
-        Handover::Retry { throttled: true, .. } => AttemptResult::Throttled,
+        Handover::Retry {
+            throttled: true, ..
+        } => AttemptResult::Throttled,
         Handover::Retry { .. } => AttemptResult::Transient,
         Handover::Rejected { .. } => AttemptResult::Permanent,
         Handover::Unknown { .. } => AttemptResult::Unknown,

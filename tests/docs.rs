@@ -16,9 +16,17 @@ fn callers_find_every_reason_and_rule() {
         let row = format!("| {reason} | {} | {} |", reason.state(), reason.sentence());
         assert!(text.contains(&row), "docs/callers.md lacks {row}");
     }
-    let told = |rule: &Rule| matches!(rule, Rule::Schema | Rule::Cancel | Rule::Render | Rule::Choice);
+    let told = |rule: &Rule| {
+        matches!(
+            rule,
+            Rule::Schema | Rule::Cancel | Rule::Render | Rule::Choice
+        )
+    };
     for rule in Rule::ALL.iter().filter(|rule| !told(rule)) {
-        assert!(text.contains(&format!("`{rule}`")), "docs/callers.md lacks the rule {rule}");
+        assert!(
+            text.contains(&format!("`{rule}`")),
+            "docs/callers.md lacks the rule {rule}"
+        );
     }
 }
 
@@ -28,10 +36,16 @@ fn the_architecture_names_tests_that_exist() {
     let text = document("ARCHITECTURE.md");
     assert!(text.lines().count() < 150);
     let mut named = 0;
-    for word in text.split('`').filter(|word| word.starts_with("tests/") || word.starts_with("src/decide/tests")) {
+    for word in text
+        .split('`')
+        .filter(|word| word.starts_with("tests/") || word.starts_with("src/decide/tests"))
+    {
         let (file, function) = word.split_once("::").unwrap_or((word, ""));
         let code = document(file);
-        assert!(code.contains(&format!("fn {function}")), "{file} has no test {function}");
+        assert!(
+            code.contains(&format!("fn {function}")),
+            "{file} has no test {function}"
+        );
         named += 1;
     }
     assert!(named >= 9, "only {named} tests are named");

@@ -13,16 +13,25 @@ const LAYERS: &[&[&str]] = &[
     &["event", "proto"],
     &["store", "queue", "provider", "catalog"],
     &["admit", "decide", "render", "settle"],
-    &["intake", "planner", "relay", "worker", "scheduler", "client"],
+    &[
+        "intake",
+        "planner",
+        "relay",
+        "worker",
+        "scheduler",
+        "client",
+    ],
     &["api", "web", "cli"],
     &["config", "lifecycle", "telemetry"],
     &["app"],
 ];
 
 /// Imports that cross the rows on purpose, with the reason.
-const EXCEPTIONS: &[(&str, &str, &str)] = &[
-    ("cli", "config", "a command names the settings it was given; reading them is the lower thing"),
-];
+const EXCEPTIONS: &[(&str, &str, &str)] = &[(
+    "cli",
+    "config",
+    "a command names the settings it was given; reading them is the lower thing",
+)];
 
 /// A vendor's crate and the only places that may name it.
 const HOMES: &[(&str, &[&str])] = &[
@@ -71,13 +80,23 @@ struct Paths {
 impl Paths {
     fn tree(&mut self, tree: &syn::UseTree, head: Option<&str>) {
         match (tree, head) {
-            (syn::UseTree::Path(path), None) => self.tree(&path.tree, Some(&path.ident.to_string())),
-            (syn::UseTree::Path(path), Some(head)) => self.found.push((head.to_owned(), Some(path.ident.to_string()))),
-            (syn::UseTree::Name(name), Some(head)) => self.found.push((head.to_owned(), Some(name.ident.to_string()))),
+            (syn::UseTree::Path(path), None) => {
+                self.tree(&path.tree, Some(&path.ident.to_string()))
+            }
+            (syn::UseTree::Path(path), Some(head)) => self
+                .found
+                .push((head.to_owned(), Some(path.ident.to_string()))),
+            (syn::UseTree::Name(name), Some(head)) => self
+                .found
+                .push((head.to_owned(), Some(name.ident.to_string()))),
             (syn::UseTree::Name(name), None) => self.found.push((name.ident.to_string(), None)),
-            (syn::UseTree::Rename(name), Some(head)) => self.found.push((head.to_owned(), Some(name.ident.to_string()))),
+            (syn::UseTree::Rename(name), Some(head)) => self
+                .found
+                .push((head.to_owned(), Some(name.ident.to_string()))),
             (syn::UseTree::Rename(name), None) => self.found.push((name.ident.to_string(), None)),
-            (syn::UseTree::Group(group), head) => group.items.iter().for_each(|item| self.tree(item, head)),
+            (syn::UseTree::Group(group), head) => {
+                group.items.iter().for_each(|item| self.tree(item, head))
+            }
             (syn::UseTree::Glob(_), Some(head)) => self.found.push((head.to_owned(), None)),
             (syn::UseTree::Glob(_), None) => {}
         }
@@ -86,7 +105,9 @@ impl Paths {
 
 fn is_test(attributes: &[syn::Attribute]) -> bool {
     attributes.iter().any(|attribute| match &attribute.meta {
-        syn::Meta::List(list) => list.path.is_ident("cfg") && list.tokens.to_string().contains("test"),
+        syn::Meta::List(list) => {
+            list.path.is_ident("cfg") && list.tokens.to_string().contains("test")
+        }
         _ => false,
     })
 }
@@ -103,7 +124,10 @@ impl<'ast> Visit<'ast> for Paths {
     }
 
     fn visit_path(&mut self, path: &'ast syn::Path) {
-        let mut words = path.segments.iter().map(|segment| segment.ident.to_string());
+        let mut words = path
+            .segments
+            .iter()
+            .map(|segment| segment.ident.to_string());
         if let Some(first) = words.next() {
             self.found.push((first, words.next()));
         }
@@ -119,7 +143,13 @@ fn paths(text: &str) -> Vec<(String, Option<String>)> {
 }
 
 fn module_of(path: &Path) -> String {
-    let first = path.components().next().unwrap().as_os_str().to_str().unwrap();
+    let first = path
+        .components()
+        .next()
+        .unwrap()
+        .as_os_str()
+        .to_str()
+        .unwrap();
     first.trim_end_matches(".rs").to_owned()
 }
 
@@ -128,7 +158,11 @@ fn row(module: &str) -> Option<usize> {
 }
 
 fn is_test_file(path: &Path) -> bool {
-    path.components().any(|part| part.as_os_str().to_str().is_some_and(|name| name == "tests" || name == "tests.rs"))
+    path.components().any(|part| {
+        part.as_os_str()
+            .to_str()
+            .is_some_and(|name| name == "tests" || name == "tests.rs")
+    })
 }
 
 #[test]
@@ -141,11 +175,18 @@ fn imports_point_down() {
         }
         let own = row(&module).unwrap_or_else(|| panic!("{module} stands in no layer; see LAYERS"));
         for (head, next) in paths(&text) {
-            let (true, Some(target)) = (head == "crate", next) else { continue };
+            let (true, Some(target)) = (head == "crate", next) else {
+                continue;
+            };
             let Some(theirs) = row(&target) else { continue };
-            let excepted = EXCEPTIONS.iter().any(|(from, to, _)| *from == module && *to == target);
+            let excepted = EXCEPTIONS
+                .iter()
+                .any(|(from, to, _)| *from == module && *to == target);
             if target != module && theirs >= own && !excepted {
-                faults.push(format!("{} imports crate::{target}, which is not below it", path.display()));
+                faults.push(format!(
+                    "{} imports crate::{target}, which is not below it",
+                    path.display()
+                ));
             }
         }
     }
@@ -163,7 +204,10 @@ fn vendors_have_one_home() {
         for (head, _) in paths(&text) {
             for (vendor, homes) in HOMES.iter().filter(|(vendor, _)| *vendor == head) {
                 if !homes.iter().any(|home| place.starts_with(home)) {
-                    faults.push(format!("{place} names {vendor}, whose home is {}", homes.join(", ")));
+                    faults.push(format!(
+                        "{place} names {vendor}, whose home is {}",
+                        homes.join(", ")
+                    ));
                 }
             }
         }
@@ -177,7 +221,9 @@ fn vendors_have_one_home() {
 fn the_domain_has_no_cycle() {
     let mut edges: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (path, text) in sources() {
-        let Ok(inner) = path.strip_prefix("domain") else { continue };
+        let Ok(inner) = path.strip_prefix("domain") else {
+            continue;
+        };
         let name = module_of(inner);
         for (head, next) in paths(&text) {
             if let ("super", Some(target)) = (head.as_str(), next) {
@@ -185,8 +231,17 @@ fn the_domain_has_no_cycle() {
             }
         }
     }
-    fn visit(name: &str, edges: &BTreeMap<String, Vec<String>>, way: &mut Vec<String>, done: &mut Vec<String>) {
-        assert!(!way.iter().any(|step| step == name), "a circle: {} → {name}", way.join(" → "));
+    fn visit(
+        name: &str,
+        edges: &BTreeMap<String, Vec<String>>,
+        way: &mut Vec<String>,
+        done: &mut Vec<String>,
+    ) {
+        assert!(
+            !way.iter().any(|step| step == name),
+            "a circle: {} → {name}",
+            way.join(" → ")
+        );
         if done.iter().any(|seen| seen == name) {
             return;
         }
@@ -209,7 +264,11 @@ fn every_file_says_what_it_is_and_leaves_nothing_undone() {
     for (path, text) in sources() {
         let place = path.display();
         assert!(text.starts_with("//!"), "{place} has no header");
-        assert_ne!(path.file_name().unwrap(), "mod.rs", "{place}: name.rs beside name/");
+        assert_ne!(
+            path.file_name().unwrap(),
+            "mod.rs",
+            "{place}: name.rs beside name/"
+        );
         for word in ["TODO", "FIXME", "todo!(", "unimplemented!("] {
             assert!(!text.contains(word), "{place} holds {word}");
         }
@@ -219,7 +278,9 @@ fn every_file_says_what_it_is_and_leaves_nothing_undone() {
 /// An import that points up must be found, or the tests above would pass on anything.
 #[test]
 fn the_checks_see_what_they_look_for() {
-    let found = paths("use crate::{store::Store, app};\nfn f() { lettre::send(); }\n#[cfg(test)] mod tests { use crate::api; }");
+    let found = paths(
+        "use crate::{store::Store, app};\nfn f() { lettre::send(); }\n#[cfg(test)] mod tests { use crate::api; }",
+    );
     assert!(found.contains(&("crate".into(), Some("store".into()))));
     assert!(found.contains(&("crate".into(), Some("app".into()))));
     assert!(found.iter().any(|(head, _)| head == "lettre"));

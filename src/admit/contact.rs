@@ -11,12 +11,22 @@ const NAME_MAX: usize = 200;
 
 pub(super) fn snapshot(draft: &ContactDraft, path: &str) -> Result<ContactSnapshot, Rejection> {
     if !draft.locale.is_empty() && !is_locale(&draft.locale) {
-        return Err(Rejection::field(RejectionReason::LocaleInvalid, format!("{path}.locale"), LOCALE_RULE));
+        return Err(Rejection::field(
+            RejectionReason::LocaleInvalid,
+            format!("{path}.locale"),
+            LOCALE_RULE,
+        ));
     }
     let mut violations = Violations::new(RejectionReason::FieldInvalid);
-    violations.add(format!("{path}.given_name"), text(&draft.given_name, 0, NAME_MAX));
+    violations.add(
+        format!("{path}.given_name"),
+        text(&draft.given_name, 0, NAME_MAX),
+    );
     if !draft.time_zone.is_empty() && !is_time_zone(&draft.time_zone) {
-        violations.add(format!("{path}.time_zone"), Err("an IANA name such as Europe/Berlin, or empty for the shop's".into()));
+        violations.add(
+            format!("{path}.time_zone"),
+            Err("an IANA name such as Europe/Berlin, or empty for the shop's".into()),
+        );
     }
     let mut addresses = Vec::new();
     for (field, channel, given) in [

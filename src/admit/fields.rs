@@ -10,18 +10,28 @@ pub(super) struct Violations {
 
 impl Violations {
     pub(super) fn new(reason: RejectionReason) -> Self {
-        Self { reason, found: Vec::new() }
+        Self {
+            reason,
+            found: Vec::new(),
+        }
     }
 
     /// Notes what is wrong with a field, if anything is.
     pub(super) fn add(&mut self, field: impl Into<String>, checked: Result<(), String>) {
         if let Err(description) = checked {
-            self.found.push(FieldViolation { field: field.into(), description });
+            self.found.push(FieldViolation {
+                field: field.into(),
+                description,
+            });
         }
     }
 
     pub(super) fn into_result(self) -> Result<(), Rejection> {
-        if self.found.is_empty() { Ok(()) } else { Err(Rejection::fields(self.reason, self.found)) }
+        if self.found.is_empty() {
+            Ok(())
+        } else {
+            Err(Rejection::fields(self.reason, self.found))
+        }
     }
 }
 
@@ -48,11 +58,16 @@ pub(super) const LOCALE_RULE: &str = "a BCP 47 language tag such as pt-BR, at mo
 
 /// Whether a text is a well-formed BCP 47 tag; whether anybody speaks it is another question.
 pub fn is_locale(text: &str) -> bool {
-    !text.is_empty() && text.len() <= LOCALE_MAX && !text.contains('_') && text.parse::<unic_langid::LanguageIdentifier>().is_ok()
+    !text.is_empty()
+        && text.len() <= LOCALE_MAX
+        && !text.contains('_')
+        && text.parse::<unic_langid::LanguageIdentifier>().is_ok()
 }
 
 /// Whether a text names a zone of the IANA database.
 pub fn is_time_zone(text: &str) -> bool {
-    let plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'+' | b'/'));
+    let plain = text
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'+' | b'/'));
     plain && text.len() <= 64 && !text.starts_with('/') && jiff::tz::TimeZone::get(text).is_ok()
 }

@@ -20,10 +20,24 @@ pub const ATTACHMENT_BYTES_MAX: usize = 3 * 1024 * 1024;
 
 const FILENAME_MAX: usize = 200;
 
-pub(super) fn variables(variables: &Variables, manifest: &Manifest, bundle: &Bundle) -> Result<(), Rejection> {
-    let refuse = |rule: String| Err(Rejection::field(RejectionReason::VariablesInvalid, "intent.variables", rule));
+pub(super) fn variables(
+    variables: &Variables,
+    manifest: &Manifest,
+    bundle: &Bundle,
+) -> Result<(), Rejection> {
+    let refuse = |rule: String| {
+        Err(Rejection::field(
+            RejectionReason::VariablesInvalid,
+            "intent.variables",
+            rule,
+        ))
+    };
     // Depth first: serialising walks the value.
-    if variables.0.values().any(|value| !shallower_than(value, VARIABLES_DEPTH_MAX)) {
+    if variables
+        .0
+        .values()
+        .any(|value| !shallower_than(value, VARIABLES_DEPTH_MAX))
+    {
         return refuse(format!("at most {VARIABLES_DEPTH_MAX} levels deep"));
     }
     let size = serde_json::to_vec(variables).map_or(usize::MAX, |json| json.len());
@@ -34,13 +48,21 @@ pub(super) fn variables(variables: &Variables, manifest: &Manifest, bundle: &Bun
     if violations.is_empty() {
         return Ok(());
     }
-    let at = |violation: FieldViolation| FieldViolation { field: format!("intent.variables{}", violation.field), ..violation };
-    Err(Rejection::fields(RejectionReason::VariablesInvalid, violations.into_iter().map(at).collect())
-        .with("template", &manifest.key))
+    let at = |violation: FieldViolation| FieldViolation {
+        field: format!("intent.variables{}", violation.field),
+        ..violation
+    };
+    Err(Rejection::fields(
+        RejectionReason::VariablesInvalid,
+        violations.into_iter().map(at).collect(),
+    )
+    .with("template", &manifest.key))
 }
 
 fn shallower_than(value: &Value, levels: usize) -> bool {
-    let Some(below) = levels.checked_sub(1) else { return false };
+    let Some(below) = levels.checked_sub(1) else {
+        return false;
+    };
     match value {
         Value::Array(items) => items.iter().all(|item| shallower_than(item, below)),
         Value::Object(fields) => fields.values().all(|field| shallower_than(field, below)),
@@ -49,10 +71,20 @@ fn shallower_than(value: &Value, levels: usize) -> bool {
 }
 
 pub(super) fn attachments(drafts: Vec<AttachmentDraft>) -> Result<Vec<Attachment>, Rejection> {
-    let size: usize = drafts.iter().filter_map(|draft| draft.content.as_ref()).map(Vec::len).sum();
+    let size: usize = drafts
+        .iter()
+        .filter_map(|draft| draft.content.as_ref())
+        .map(Vec::len)
+        .sum();
     if size > ATTACHMENT_BYTES_MAX || drafts.len() > ATTACHMENTS_MAX {
-        let rule = format!("at most {ATTACHMENTS_MAX} attachments of {ATTACHMENT_BYTES_MAX} bytes together; link to larger ones");
-        return Err(Rejection::field(RejectionReason::AttachmentTooLarge, "intent.attachments", rule));
+        let rule = format!(
+            "at most {ATTACHMENTS_MAX} attachments of {ATTACHMENT_BYTES_MAX} bytes together; link to larger ones"
+        );
+        return Err(Rejection::field(
+            RejectionReason::AttachmentTooLarge,
+            "intent.attachments",
+            rule,
+        ));
     }
     let mut violations = Violations::new(RejectionReason::FieldInvalid);
     let mut checked = Vec::with_capacity(drafts.len());
@@ -60,17 +92,30 @@ pub(super) fn attachments(drafts: Vec<AttachmentDraft>) -> Result<Vec<Attachment
         let path = format!("intent.attachments[{at}]");
         let filename = bare_name(&draft.filename);
         if filename.is_empty() || filename.chars().count() > FILENAME_MAX {
-            violations.add(format!("{path}.filename"), Err(format!("a file name of 1 to {FILENAME_MAX} characters")));
+            violations.add(
+                format!("{path}.filename"),
+                Err(format!("a file name of 1 to {FILENAME_MAX} characters")),
+            );
         }
         violations.add(format!("{path}.media_type"), media_type(&draft.media_type));
         if !draft.uri.is_empty() {
-            violations.add(format!("{path}.uri"), Err("attachments by address are not served by this release; send the content".into()));
+            violations.add(
+                format!("{path}.uri"),
+                Err(
+                    "attachments by address are not served by this release; send the content"
+                        .into(),
+                ),
+            );
         }
         let content = draft.content.unwrap_or_default();
         if content.is_empty() && draft.uri.is_empty() {
             violations.add(format!("{path}.content"), Err("is empty".into()));
         }
-        checked.push(Attachment { filename, media_type: draft.media_type, content });
+        checked.push(Attachment {
+            filename,
+            media_type: draft.media_type,
+            content,
+        });
     }
     violations.into_result()?;
     Ok(checked)
@@ -79,13 +124,21 @@ pub(super) fn attachments(drafts: Vec<AttachmentDraft>) -> Result<Vec<Attachment
 /// The last part of a path, without characters that could mislead a reader or a mail program.
 fn bare_name(name: &str) -> String {
     let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
-    let misleading = |c: char| c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
+    let misleading = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+    };
     let clean: String = last.chars().filter(|c| !misleading(*c)).collect();
     clean.trim_matches(['.', ' ']).to_owned()
 }
 
 fn media_type(text: &str) -> Result<(), String> {
-    let token = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&b));
+    let token = |part: &str| {
+        !part.is_empty()
+            && part
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&b))
+    };
     match text.split_once('/') {
         Some((kind, subtype)) if text.len() <= 127 && token(kind) && token(subtype) => Ok(()),
         _ => Err("a media type such as application/pdf".into()),

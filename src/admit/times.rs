@@ -17,25 +17,45 @@ pub(super) struct Times {
     pub(super) event: Timestamp,
 }
 
-pub(super) fn check(draft: &Draft, lifetime: SignedDuration, now: Timestamp) -> Result<Times, Rejection> {
+pub(super) fn check(
+    draft: &Draft,
+    lifetime: SignedDuration,
+    now: Timestamp,
+) -> Result<Times, Rejection> {
     let reject = |reason, field: &str, rule: &str| Err(Rejection::field(reason, field, rule));
     if let Some(send_time) = draft.send_time {
         let ahead = send_time.duration_since(now);
         if ahead < -SEND_TIME_PAST_MAX {
-            return reject(RejectionReason::SendTimeInvalid, "intent.send_time", "at most 5 minutes ago; leave it out for now");
+            return reject(
+                RejectionReason::SendTimeInvalid,
+                "intent.send_time",
+                "at most 5 minutes ago; leave it out for now",
+            );
         }
         if ahead > SEND_TIME_AHEAD_MAX {
-            return reject(RejectionReason::SendTimeInvalid, "intent.send_time", "at most 2 years ahead");
+            return reject(
+                RejectionReason::SendTimeInvalid,
+                "intent.send_time",
+                "at most 2 years ahead",
+            );
         }
     }
     let send = draft.send_time.filter(|send_time| *send_time > now);
     let start = send.unwrap_or(now);
     let expire = match draft.expire_time {
         Some(expire) if expire <= start => {
-            return reject(RejectionReason::FieldInvalid, "intent.expire_time", "after send_time and in the future");
+            return reject(
+                RejectionReason::FieldInvalid,
+                "intent.expire_time",
+                "after send_time and in the future",
+            );
         }
         Some(expire) => expire,
         None => start.checked_add(lifetime).unwrap_or(Timestamp::MAX),
     };
-    Ok(Times { send, expire, event: draft.event_time.unwrap_or(now) })
+    Ok(Times {
+        send,
+        expire,
+        event: draft.event_time.unwrap_or(now),
+    })
 }

@@ -93,14 +93,23 @@ impl Gateway {
     /// # Errors
     /// A sentence on what stands in the way. Nothing is left running then.
     pub async fn start(config: Config, setup: Setup) -> Result<Self, StartError> {
-        let Setup { source, clock, clock_note, chaos } = setup;
+        let Setup {
+            source,
+            clock,
+            clock_note,
+            chaos,
+        } = setup;
         let catalog = Arc::new(Catalog::open(source)?);
         let store = Arc::new(SqliteStore::open(&config.store.path, clock.now()).await?);
         let identity = Identity::local();
         templates::keep(store.as_ref(), &catalog, &identity.shop, clock.now()).await?;
 
         let policy = catalog.policy();
-        let taken_over = crate::store::Ledger::take_over(store.as_ref(), clock.now(), &|category| policy.unknown_rule(category)).await?;
+        let taken_over =
+            crate::store::Ledger::take_over(store.as_ref(), clock.now(), &|category| {
+                policy.unknown_rule(category)
+            })
+            .await?;
         if taken_over > 0 {
             event::taken_over(taken_over);
         }
@@ -108,7 +117,10 @@ impl Gateway {
         let providers = providers::all(&config, clock.clone(), &chaos)?;
         let grpc = listen(config.server.grpc_address).await?;
         let console = listen(config.server.console_address).await?;
-        let (grpc_address, console_address) = (bound(&grpc, config.server.grpc_address)?, bound(&console, config.server.console_address)?);
+        let (grpc_address, console_address) = (
+            bound(&grpc, config.server.grpc_address)?,
+            bound(&console, config.server.console_address)?,
+        );
 
         let ids = Arc::new(Ids::new());
         let shared: Arc<dyn Store> = store.clone();
@@ -117,14 +129,35 @@ impl Gateway {
         let mut running = Running::default();
 
         start_flows(&mut running, &config, &shared, &queue, &planner, &clock);
-        let pools = Arc::new(Worker { store: shared.clone(), catalog: catalog.clone(), providers, clock: clock.clone(), ids: ids.clone() });
-        running.worker_tasks = worker::pools(&pools, queue.as_ref(), &|channel, lane| config.workers.of(channel, lane)).await;
+        let pools = Arc::new(Worker {
+            store: shared.clone(),
+            catalog: catalog.clone(),
+            providers,
+            clock: clock.clone(),
+            ids: ids.clone(),
+        });
+        running.worker_tasks = worker::pools(&pools, queue.as_ref(), &|channel, lane| {
+            config.workers.of(channel, lane)
+        })
+        .await;
         if config.catalog.reload {
-            let watching = templates::watch(store.clone(), catalog.clone(), identity.shop.clone(), clock.clone(), running.flows.clone());
+            let watching = templates::watch(
+                store.clone(),
+                catalog.clone(),
+                identity.shop.clone(),
+                clock.clone(),
+                running.flows.clone(),
+            );
             running.flow_tasks.spawn(watching);
         }
 
-        let intake = Arc::new(Intake::new(shared.clone(), catalog.clone(), planner, clock.clone(), ids));
+        let intake = Arc::new(Intake::new(
+            shared.clone(),
+            catalog.clone(),
+            planner,
+            clock.clone(),
+            ids,
+        ));
         let serving = Arc::new(AtomicBool::new(true));
         let health = api::Health::new(Vec::new()).await;
         let doors = Doors {
@@ -135,19 +168,46 @@ impl Gateway {
             identity: identity.clone(),
             token_key: *store.secret(),
         };
-        let settings = api::Settings { reflection: config.server.reflection, ..api::Settings::default() };
-        running.door_tasks.spawn(grpc_door(grpc, doors, settings, health.clone(), running.doors.clone()));
+        let settings = api::Settings {
+            reflection: config.server.reflection,
+            ..api::Settings::default()
+        };
+        running.door_tasks.spawn(grpc_door(
+            grpc,
+            doors,
+            settings,
+            health.clone(),
+            running.doors.clone(),
+        ));
         let page = Console {
             store: shared,
             clock,
             captures: captures::all(&config),
             identity,
             metrics: metrics(),
-            ready: { let serving = serving.clone(); Arc::new(move || serving.load(Ordering::Relaxed)) },
-            about: About { version: env!("CARGO_PKG_VERSION").into(), grpc_address: grpc_address.to_string(), clock_note },
+            ready: {
+                let serving = serving.clone();
+                Arc::new(move || serving.load(Ordering::Relaxed))
+            },
+            about: About {
+                version: env!("CARGO_PKG_VERSION").into(),
+                grpc_address: grpc_address.to_string(),
+                clock_note,
+            },
         };
-        running.door_tasks.spawn(console_door(console, page, running.doors.clone()));
-        Ok(Self { store, queue, running, serving, health, grpc: grpc_address, console: console_address, drain: config.server.drain })
+        running
+            .door_tasks
+            .spawn(console_door(console, page, running.doors.clone()));
+        Ok(Self {
+            store,
+            queue,
+            running,
+            serving,
+            health,
+            grpc: grpc_address,
+            console: console_address,
+            drain: config.server.drain,
+        })
     }
 
     /// Where gRPC is served.
@@ -167,7 +227,12 @@ impl Gateway {
 
     /// How many jobs are queued or in a worker's hands.
     pub fn outstanding(&self) -> usize {
-        let lanes = |channel: &Channel| -> usize { Lane::ALL.iter().map(|lane| self.queue.outstanding(*channel, *lane)).sum() };
+        let lanes = |channel: &Channel| -> usize {
+            Lane::ALL
+                .iter()
+                .map(|lane| self.queue.outstanding(*channel, *lane))
+                .sum()
+        };
         Channel::ALL.iter().map(lanes).sum()
     }
 
@@ -195,19 +260,34 @@ fn start_flows(
     let relay = Relay::new(store.clone(), queue.clone(), clock.clone(), window);
     let scheduler = Scheduler::new(store.clone(), plans.clone(), clock.clone());
     running.flow_tasks.spawn(relay.run(running.flows.clone()));
-    running.flow_tasks.spawn(scheduler.run(running.flows.clone()));
+    running
+        .flow_tasks
+        .spawn(scheduler.run(running.flows.clone()));
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address).await.map_err(|why| StartError::Listen { address, why })
+    TcpListener::bind(address)
+        .await
+        .map_err(|why| StartError::Listen { address, why })
 }
 
 fn bound(listener: &TcpListener, asked: SocketAddr) -> Result<SocketAddr, StartError> {
-    listener.local_addr().map_err(|why| StartError::Listen { address: asked, why })
+    listener.local_addr().map_err(|why| StartError::Listen {
+        address: asked,
+        why,
+    })
 }
 
-async fn grpc_door(listener: TcpListener, doors: Doors, settings: api::Settings, health: api::Health, closing: CancellationToken) {
-    if let Err(error) = api::serve(listener, doors, settings, health, closing.cancelled_owned()).await {
+async fn grpc_door(
+    listener: TcpListener,
+    doors: Doors,
+    settings: api::Settings,
+    health: api::Health,
+    closing: CancellationToken,
+) {
+    if let Err(error) =
+        api::serve(listener, doors, settings, health, closing.cancelled_owned()).await
+    {
         tracing::error!("the gRPC door failed: {error}");
     }
 }

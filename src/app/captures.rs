@@ -21,7 +21,12 @@ struct Shown(Captures);
 #[async_trait]
 impl Captured for Shown {
     async fn list(&self, channel: Option<Channel>, limit: usize) -> Vec<CaptureSummary> {
-        self.0.list(channel, limit).await.into_iter().map(summary).collect()
+        self.0
+            .list(channel, limit)
+            .await
+            .into_iter()
+            .map(summary)
+            .collect()
     }
 
     async fn get(&self, message: MessageId) -> Option<Capture> {
@@ -36,12 +41,21 @@ impl Captured for Shown {
             })
             .collect();
         let summary = summary(found.summary());
-        Some(Capture { summary, content: found.content, attachments, source: found.source })
+        Some(Capture {
+            summary,
+            content: found.content,
+            attachments,
+            source: found.source,
+        })
     }
 
     async fn attachment(&self, message: MessageId, index: usize) -> Option<Vec<u8>> {
         let found = self.0.get(message).await?;
-        found.attachments.into_iter().nth(index).map(|captured| captured.attachment.content)
+        found
+            .attachments
+            .into_iter()
+            .nth(index)
+            .map(|captured| captured.attachment.content)
     }
 }
 

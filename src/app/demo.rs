@@ -16,7 +16,8 @@ use crate::config::Config;
 use crate::domain::clock::{Clock, FastClock};
 use crate::lifecycle::asked_to_stop;
 use crate::proto::{
-    CancelNotificationRequest, ListNotificationsRequest, SendNotificationRequest, UpdatePreferencesRequest, UpsertCustomerRequest, cancel_notification_request,
+    CancelNotificationRequest, ListNotificationsRequest, SendNotificationRequest,
+    UpdatePreferencesRequest, UpsertCustomerRequest, cancel_notification_request,
 };
 
 mod invoice;
@@ -44,15 +45,26 @@ pub(super) async fn run(options: DemoOptions) -> Result<(), String> {
 }
 
 async fn play(options: &DemoOptions, folder: &std::path::Path) -> Result<(), String> {
-    let start: Timestamp = START.parse().map_err(|error| format!("the demo's start is no time: {error}"))?;
+    let start: Timestamp = START
+        .parse()
+        .map_err(|error| format!("the demo's start is no time: {error}"))?;
     let clock: Arc<dyn Clock> = Arc::new(FastClock::new(start, options.speed));
     let mut config = Config::embedded(folder);
     config.server.grpc_address.set_port(options.port);
     config.server.console_address.set_port(options.ui_port);
     let speed = options.speed;
-    let note = format!("the demo's clock started on Monday 2026-11-23 at 20:30 in Berlin and runs {speed:.0} times as fast as yours");
-    let setup = Setup { source: Source::Embedded, clock: clock.clone(), clock_note: note.clone(), chaos: Vec::new() };
-    let gateway = Gateway::start(config, setup).await.map_err(|error| error.to_string())?;
+    let note = format!(
+        "the demo's clock started on Monday 2026-11-23 at 20:30 in Berlin and runs {speed:.0} times as fast as yours"
+    );
+    let setup = Setup {
+        source: Source::Embedded,
+        clock: clock.clone(),
+        clock_note: note.clone(),
+        chaos: Vec::new(),
+    };
+    let gateway = Gateway::start(config, setup)
+        .await
+        .map_err(|error| error.to_string())?;
 
     cli::line(&format!("gRPC     {}", gateway.grpc_address()));
     cli::line(&format!("console  http://{}", gateway.console_address()));
@@ -60,14 +72,27 @@ async fn play(options: &DemoOptions, folder: &std::path::Path) -> Result<(), Str
     cli::line("");
     if !options.headless {
         // A machine without a browser shows the address above; nothing else depends on it.
-        drop(open::that_detached(format!("http://{}", gateway.console_address())));
+        drop(open::that_detached(format!(
+            "http://{}",
+            gateway.console_address()
+        )));
     }
 
-    let client = Client::connect(&gateway.grpc_address().to_string()).await.map_err(|error| error.to_string())?;
+    let client = Client::connect(&gateway.grpc_address().to_string())
+        .await
+        .map_err(|error| error.to_string())?;
     let duplicate = tell(&client).await.map_err(|error| error.to_string())?;
     let stop = CancellationToken::new();
-    let watching = tokio::spawn(table::watch(client, clock, options.headless || !std::io::stdout().is_terminal(), duplicate, stop.clone()));
-    asked_to_stop().await.map_err(|error| format!("no signal can be waited for: {error}"))?;
+    let watching = tokio::spawn(table::watch(
+        client,
+        clock,
+        options.headless || !std::io::stdout().is_terminal(),
+        duplicate,
+        stop.clone(),
+    ));
+    asked_to_stop()
+        .await
+        .map_err(|error| format!("no signal can be waited for: {error}"))?;
     stop.cancel();
     let _ = watching.await;
     gateway.stop().await;
@@ -78,9 +103,15 @@ async fn play(options: &DemoOptions, folder: &std::path::Path) -> Result<(), Str
 async fn tell(client: &Client) -> Result<String, ClientError> {
     for person in story::people() {
         cli::line(&format!("  {:<22} {}", person.customer.name, person.about));
-        let request = UpsertCustomerRequest { customer: Some(person.customer), update_mask: None };
+        let request = UpsertCustomerRequest {
+            customer: Some(person.customer),
+            update_mask: None,
+        };
         client.customers().upsert_customer(request).await?;
-        let request = UpdatePreferencesRequest { preferences: Some(person.preferences), update_mask: None };
+        let request = UpdatePreferencesRequest {
+            preferences: Some(person.preferences),
+            update_mask: None,
+        };
         client.customers().update_preferences(request).await?;
     }
     cli::line("");
@@ -91,27 +122,56 @@ async fn tell(client: &Client) -> Result<String, ClientError> {
         quiet(client).await?;
     }
     let target = cancel_notification_request::Target::CancellationKey(story::CANCELLED.into());
-    client.notifications().cancel_notification(CancelNotificationRequest { target: Some(target) }).await?;
+    client
+        .notifications()
+        .cancel_notification(CancelNotificationRequest {
+            target: Some(target),
+        })
+        .await?;
     send(client, story::cancelled()).await?;
 
     // A service that timed out asks again with the same request id: recognised, not sent twice.
-    let Some(first) = story::scenes().into_iter().flatten().next() else { return Ok(String::new()) };
+    let Some(first) = story::scenes().into_iter().flatten().next() else {
+        return Ok(String::new());
+    };
     let (name, replayed) = send(client, first).await?;
     Ok(if replayed { name } else { String::new() })
 }
 
 async fn send(client: &Client, call: story::Call) -> Result<(String, bool), ClientError> {
-    let request = SendNotificationRequest { intent: Some(call.intent), request_id: call.request_id, validate_only: false };
-    let response = client.notifications().send_notification(request).await?.into_inner();
-    Ok((response.notification.unwrap_or_default().name, response.replayed))
+    let request = SendNotificationRequest {
+        intent: Some(call.intent),
+        request_id: call.request_id,
+        validate_only: false,
+    };
+    let response = client
+        .notifications()
+        .send_notification(request)
+        .await?
+        .into_inner();
+    Ok((
+        response.notification.unwrap_or_default().name,
+        response.replayed,
+    ))
 }
 
 /// Waits until nothing is on its way any more; what is held stays held.
 async fn quiet(client: &Client) -> Result<(), ClientError> {
     for _ in 0..SCENE_LOOKS {
         let filter = "state = ACCEPTED OR state = PROCESSING".to_owned();
-        let request = ListNotificationsRequest { page_size: 1, filter, ..ListNotificationsRequest::default() };
-        if client.notifications().list_notifications(request).await?.into_inner().notifications.is_empty() {
+        let request = ListNotificationsRequest {
+            page_size: 1,
+            filter,
+            ..ListNotificationsRequest::default()
+        };
+        if client
+            .notifications()
+            .list_notifications(request)
+            .await?
+            .into_inner()
+            .notifications
+            .is_empty()
+        {
             break;
         }
         tokio::time::sleep(LOOK).await;
@@ -136,6 +196,7 @@ impl Drop for Folder {
 
 fn tempfile_folder() -> Result<Folder, String> {
     let path = std::env::temp_dir().join(format!("tidings-demo-{}", std::process::id()));
-    std::fs::create_dir_all(&path).map_err(|error| format!("{} cannot be made: {error}", path.display()))?;
+    std::fs::create_dir_all(&path)
+        .map_err(|error| format!("{} cannot be made: {error}", path.display()))?;
     Ok(Folder(path))
 }

@@ -25,7 +25,11 @@ struct Finding {
 impl Finding {
     fn of(what: impl Into<String>, result: Result<String, String>) -> Self {
         let good = result.is_ok();
-        Self { what: what.into(), good, sentence: result.unwrap_or_else(|sentence| sentence) }
+        Self {
+            what: what.into(),
+            good,
+            sentence: result.unwrap_or_else(|sentence| sentence),
+        }
     }
 }
 
@@ -34,7 +38,11 @@ pub(super) async fn run(options: DoctorOptions) -> i32 {
     let config = match Config::load(options.config.as_deref(), std::env::vars()) {
         Ok(config) => config,
         Err(error) => {
-            let findings: Vec<_> = error.faults().iter().map(|fault| Finding::of("configuration", Err(fault.clone()))).collect();
+            let findings: Vec<_> = error
+                .faults()
+                .iter()
+                .map(|fault| Finding::of("configuration", Err(fault.clone())))
+                .collect();
             tell(&findings, options.json);
             return i32::from(config::EXIT_CODE);
         }
@@ -47,7 +55,10 @@ pub(super) async fn run(options: DoctorOptions) -> i32 {
 async fn look(config: &Config) -> Vec<Finding> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let mut findings = vec![
-        Finding::of("configuration", Ok("every setting is known and in range".into())),
+        Finding::of(
+            "configuration",
+            Ok("every setting is known and in range".into()),
+        ),
         Finding::of("clock", tell_time(clock.as_ref())),
         Finding::of("store", store(&config.store.path, clock.as_ref()).await),
         Finding::of("templates", templates(config)),
@@ -55,7 +66,10 @@ async fn look(config: &Config) -> Vec<Finding> {
     match providers::all(config, clock, &[]) {
         Ok(all) => {
             for (channel, provider) in all {
-                findings.push(Finding::of(format!("{channel} by {}", provider.name()), provider.check().await));
+                findings.push(Finding::of(
+                    format!("{channel} by {}", provider.name()),
+                    provider.check().await,
+                ));
             }
         }
         Err(error) => findings.push(Finding::of("providers", Err(error.to_string()))),
@@ -67,26 +81,41 @@ fn tell_time(clock: &dyn Clock) -> Result<String, String> {
     let now = clock.now();
     let year = now.to_zoned(jiff::tz::TimeZone::UTC).year();
     if year < EARLIEST_YEAR {
-        return Err(format!("the system says {now}; set the clock, or notifications expire and fire at the wrong time"));
+        return Err(format!(
+            "the system says {now}; set the clock, or notifications expire and fire at the wrong time"
+        ));
     }
     Ok(format!("{now:.0}"))
 }
 
 async fn store(folder: &Path, clock: &dyn Clock) -> Result<String, String> {
     if !folder.exists() {
-        return Ok(format!("{} does not exist yet; the first start makes it", folder.display()));
+        return Ok(format!(
+            "{} does not exist yet; the first start makes it",
+            folder.display()
+        ));
     }
-    let store = SqliteStore::open(folder, clock.now()).await.map_err(|error| error.to_string())?;
-    let counts = store.counts(&Identity::local()).await.map_err(|error| error.to_string());
+    let store = SqliteStore::open(folder, clock.now())
+        .await
+        .map_err(|error| error.to_string())?;
+    let counts = store
+        .counts(&Identity::local())
+        .await
+        .map_err(|error| error.to_string());
     store.close().await;
     let count: u64 = counts?.iter().map(|(_, count)| count).sum();
     Ok(format!("{} holds {count} notifications", folder.display()))
 }
 
 fn templates(config: &Config) -> Result<String, String> {
-    let catalog = Catalog::open(hosts::source(config.catalog.templates.clone())).map_err(|error| error.to_string())?;
+    let catalog = Catalog::open(hosts::source(config.catalog.templates.clone()))
+        .map_err(|error| error.to_string())?;
     let live = catalog.live();
-    Ok(format!("bundle {} with {} templates", live.id(), live.manifests().count()))
+    Ok(format!(
+        "bundle {} with {} templates",
+        live.id(),
+        live.manifests().count()
+    ))
 }
 
 fn tell(findings: &[Finding], json: bool) {

@@ -36,11 +36,17 @@ impl Hosts for Here {
         let config = match Config::load(options.config.as_deref(), std::env::vars()) {
             Ok(config) => config,
             Err(error) => {
-                error.faults().iter().for_each(|fault| cli::complain(&format!("error: {fault}")));
+                error
+                    .faults()
+                    .iter()
+                    .for_each(|fault| cli::complain(&format!("error: {fault}")));
                 return i32::from(config::EXIT_CODE);
             }
         };
-        telemetry::log(&level(&config.telemetry.log), config.telemetry.format == LogFormat::Json);
+        telemetry::log(
+            &level(&config.telemetry.log),
+            config.telemetry.format == LogFormat::Json,
+        );
         let source = source(config.catalog.templates.clone());
         told(host(config, source, Vec::new(), true).await)
     }
@@ -57,7 +63,9 @@ fn level(default: &str) -> String {
 
 /// The named folder, else `./templates`, else the pack that is compiled in.
 pub(super) fn source(named: Option<PathBuf>) -> Source {
-    let folder = named.or_else(|| Some(PathBuf::from(TEMPLATES)).filter(|folder| folder.join("shop.toml").is_file()));
+    let folder = named.or_else(|| {
+        Some(PathBuf::from(TEMPLATES)).filter(|folder| folder.join("shop.toml").is_file())
+    });
     folder.map_or(Source::Embedded, Source::Folder)
 }
 
@@ -67,26 +75,49 @@ async fn dev(options: DevOptions) -> Result<(), String> {
     config.server.grpc_address.set_port(options.port);
     config.server.console_address.set_port(options.ui_port);
     config.catalog.reload = true;
-    host(config, source(options.templates), options.chaos, options.headless).await
+    host(
+        config,
+        source(options.templates),
+        options.chaos,
+        options.headless,
+    )
+    .await
 }
 
-async fn host(config: Config, source: Source, chaos: Vec<cli::Chaos>, headless: bool) -> Result<(), String> {
+async fn host(
+    config: Config,
+    source: Source,
+    chaos: Vec<cli::Chaos>,
+    headless: bool,
+) -> Result<(), String> {
     let data = config.store.path.clone();
     let templates = match &source {
         Source::Embedded => "the pack compiled in".to_owned(),
         Source::Folder(folder) => folder.display().to_string(),
     };
-    let setup = Setup { source, clock: Arc::new(SystemClock), clock_note: String::new(), chaos };
-    let gateway = Gateway::start(config, setup).await.map_err(|error| error.to_string())?;
+    let setup = Setup {
+        source,
+        clock: Arc::new(SystemClock),
+        clock_note: String::new(),
+        chaos,
+    };
+    let gateway = Gateway::start(config, setup)
+        .await
+        .map_err(|error| error.to_string())?;
     cli::line(&format!("gRPC       {}", gateway.grpc_address()));
     cli::line(&format!("console    http://{}", gateway.console_address()));
     cli::line(&format!("data       {}", data.display()));
     cli::line(&format!("templates  {templates}"));
     if !headless {
         // A machine without a browser shows the address above; nothing else depends on it.
-        drop(open::that_detached(format!("http://{}", gateway.console_address())));
+        drop(open::that_detached(format!(
+            "http://{}",
+            gateway.console_address()
+        )));
     }
-    asked_to_stop().await.map_err(|error| format!("no signal can be waited for: {error}"))?;
+    asked_to_stop()
+        .await
+        .map_err(|error| format!("no signal can be waited for: {error}"))?;
     if !gateway.stop().await {
         cli::complain("not everything ended in time; what was left is taken up at the next start");
     }

@@ -17,9 +17,16 @@ use crate::store::{Bundles, StoreResult};
 const LOOK: Duration = Duration::from_millis(300);
 
 /// Keeps the live bundle, and makes those that open notifications still refer to readable again.
-pub(super) async fn keep(store: &dyn Bundles, catalog: &Catalog, shop: &ShopId, now: Timestamp) -> StoreResult<()> {
+pub(super) async fn keep(
+    store: &dyn Bundles,
+    catalog: &Catalog,
+    shop: &ShopId,
+    now: Timestamp,
+) -> StoreResult<()> {
     let live = catalog.live();
-    store.keep_bundle(shop, live.id(), live.archive(), now).await?;
+    store
+        .keep_bundle(shop, live.id(), live.archive(), now)
+        .await?;
     for id in store.bundles_in_use(shop).await? {
         if catalog.bundle(&id).is_some() {
             continue;
@@ -34,7 +41,13 @@ pub(super) async fn keep(store: &dyn Bundles, catalog: &Catalog, shop: &ShopId, 
 }
 
 /// Watches the folder until `stop`. A broken change is told once and leaves the good bundle in place.
-pub(super) async fn watch(store: Arc<dyn Bundles>, catalog: Arc<Catalog>, shop: ShopId, clock: Arc<dyn Clock>, stop: CancellationToken) {
+pub(super) async fn watch(
+    store: Arc<dyn Bundles>,
+    catalog: Arc<Catalog>,
+    shop: ShopId,
+    clock: Arc<dyn Clock>,
+    stop: CancellationToken,
+) {
     let mut told = String::new();
     loop {
         tokio::select! {
@@ -43,13 +56,18 @@ pub(super) async fn watch(store: Arc<dyn Bundles>, catalog: Arc<Catalog>, shop: 
         }
         let reading = catalog.clone();
         // Reading and compiling a repository takes a while; the workers need their threads.
-        let Ok(read) = tokio::task::spawn_blocking(move || reading.reload()).await else { continue };
+        let Ok(read) = tokio::task::spawn_blocking(move || reading.reload()).await else {
+            continue;
+        };
         match read {
             Ok(false) => {}
             Ok(true) => {
                 told.clear();
                 let live = catalog.live();
-                if let Err(error) = store.keep_bundle(&shop, live.id(), live.archive(), clock.now()).await {
+                if let Err(error) = store
+                    .keep_bundle(&shop, live.id(), live.archive(), clock.now())
+                    .await
+                {
                     event::store_failed("templates", &error);
                 }
                 event::templates_loaded(live.id());

@@ -7,7 +7,10 @@ use crate::domain::reason::Reason;
 
 /// Asks every stop in order; the answer is the chosen variant's name.
 pub(super) fn check(facts: &Facts<'_>, trace: &mut Trace) -> Result<String, Objection> {
-    trace.pass(Rule::Schema, format!("variables match {}@{}", facts.manifest.key, facts.bundle));
+    trace.pass(
+        Rule::Schema,
+        format!("variables match {}@{}", facts.manifest.key, facts.bundle),
+    );
     request(facts, trace)?;
     collapse(facts, trace)?;
     expiry(facts, trace)?;
@@ -20,7 +23,11 @@ pub(super) fn check(facts: &Facts<'_>, trace: &mut Trace) -> Result<String, Obje
 fn request(facts: &Facts<'_>, trace: &mut Trace) -> Result<(), Objection> {
     match facts.case.once {
         Some(first) => {
-            let objection = trace.end(Rule::Request, Reason::DuplicateOnceKey, "its once key was accepted before");
+            let objection = trace.end(
+                Rule::Request,
+                Reason::DuplicateOnceKey,
+                "its once key was accepted before",
+            );
             trace.evidence("first", format!("notifications/{first}").into());
             Err(objection)
         }
@@ -41,9 +48,17 @@ fn collapse(facts: &Facts<'_>, trace: &mut Trace) -> Result<(), Objection> {
         return Ok(());
     };
     let objection = if handed_over {
-        trace.end(Rule::Collapse, Reason::Collapsed, "a newer one with its collapse key has gone out")
+        trace.end(
+            Rule::Collapse,
+            Reason::Collapsed,
+            "a newer one with its collapse key has gone out",
+        )
     } else {
-        trace.end(Rule::Collapse, Reason::Superseded, "a newer one with its collapse key is on its way")
+        trace.end(
+            Rule::Collapse,
+            Reason::Superseded,
+            "a newer one with its collapse key is on its way",
+        )
     };
     trace.evidence("newer", format!("notifications/{newer}").into());
     Err(objection)
@@ -52,7 +67,11 @@ fn collapse(facts: &Facts<'_>, trace: &mut Trace) -> Result<(), Objection> {
 fn expiry(facts: &Facts<'_>, trace: &mut Trace) -> Result<(), Objection> {
     let expire_time = facts.case.notification.intent.expire_time;
     if expire_time <= facts.now() {
-        return Err(trace.end(Rule::Expiry, Reason::Expired, format!("it was of use until {expire_time:.0}")));
+        return Err(trace.end(
+            Rule::Expiry,
+            Reason::Expired,
+            format!("it was of use until {expire_time:.0}"),
+        ));
     }
     trace.pass(Rule::Expiry, format!("of use until {expire_time:.0}"));
     Ok(())
@@ -60,20 +79,29 @@ fn expiry(facts: &Facts<'_>, trace: &mut Trace) -> Result<(), Objection> {
 
 fn send_time(facts: &Facts<'_>, trace: &mut Trace) -> Result<(), Objection> {
     match facts.case.notification.intent.send_time {
-        Some(send_time) if send_time > facts.now() => {
-            Err(trace.hold(Rule::SendTime, Reason::SendTime, send_time, format!("asked for {send_time:.0}")))
-        }
+        Some(send_time) if send_time > facts.now() => Err(trace.hold(
+            Rule::SendTime,
+            Reason::SendTime,
+            send_time,
+            format!("asked for {send_time:.0}"),
+        )),
         _ => Ok(()),
     }
 }
 
 fn holdout(facts: &Facts<'_>, trace: &mut Trace) -> Result<String, Objection> {
     let customer = facts.case.customer.id.as_str();
-    let Some(variant) = experiment::variant(&facts.manifest.variants, &facts.manifest.key, customer) else {
+    let Some(variant) =
+        experiment::variant(&facts.manifest.variants, &facts.manifest.key, customer)
+    else {
         return Ok(String::new());
     };
     if variant.name == experiment::HOLDOUT {
-        return Err(trace.end(Rule::Holdout, Reason::Holdout, "the customer is in the group that gets nothing"));
+        return Err(trace.end(
+            Rule::Holdout,
+            Reason::Holdout,
+            "the customer is in the group that gets nothing",
+        ));
     }
     trace.pass(Rule::Holdout, format!("variant {}", variant.name));
     Ok(variant.name.clone())
@@ -85,8 +113,18 @@ fn topic(facts: &Facts<'_>, trace: &mut Trace) -> Result<(), Objection> {
         trace.pass(Rule::Topic, "critical: the customer's choices do not count");
         return Ok(());
     }
-    if facts.case.customer.preferences.topic(topic).is_some_and(|preference| preference.opted_out) {
-        return Err(trace.end(Rule::Topic, Reason::TopicOptedOut, format!("{topic} is off")));
+    if facts
+        .case
+        .customer
+        .preferences
+        .topic(topic)
+        .is_some_and(|preference| preference.opted_out)
+    {
+        return Err(trace.end(
+            Rule::Topic,
+            Reason::TopicOptedOut,
+            format!("{topic} is off"),
+        ));
     }
     trace.pass(Rule::Topic, format!("{topic} is on"));
     Ok(())

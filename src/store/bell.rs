@@ -25,13 +25,23 @@ impl Bell {
     /// A bell on this store.
     pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
         let changes = store.sequence();
-        Self { store, clock, changes }
+        Self {
+            store,
+            clock,
+            changes,
+        }
     }
 
     /// Waits for a change, the next due time or the end of patience; `false` when `stop` came first.
     pub async fn wait(&mut self, stop: &CancellationToken) -> bool {
         let now = self.clock.now();
-        let ahead = |due: Timestamp| if due > now { self.clock.until(due) } else { PATIENCE };
+        let ahead = |due: Timestamp| {
+            if due > now {
+                self.clock.until(due)
+            } else {
+                PATIENCE
+            }
+        };
         let sleep = match self.store.next_due().await {
             Ok(due) => due.map_or(PATIENCE, ahead).min(PATIENCE),
             Err(_) => PATIENCE,

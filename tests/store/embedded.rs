@@ -14,9 +14,14 @@ use crate::support::*;
 async fn a_second_opener_is_refused() {
     let f = Fixture::sqlite().await;
     let second = SqliteStore::open(f.folder(), start()).await;
-    let Err(error) = second else { panic!("opened twice") };
+    let Err(error) = second else {
+        panic!("opened twice")
+    };
     assert!(matches!(error, OpenError::Locked(_)));
-    assert!(error.to_string().contains("in use by another process"), "{error}");
+    assert!(
+        error.to_string().contains("in use by another process"),
+        "{error}"
+    );
     f.accept(f.intent("ada")).await;
     f.close().await;
     let again = SqliteStore::open(f.folder(), start()).await.unwrap();
@@ -66,7 +71,10 @@ async fn the_key_and_name_stay_and_a_closed_store_says_so() {
     let late = first.erase(&shop().shop, &ada, start()).await;
     assert!(matches!(late, Err(StoreError::Unavailable(_))));
     let second = SqliteStore::open(folder.path(), start()).await.unwrap();
-    assert_eq!((*second.secret(), second.generation()), (secret, generation.as_str()));
+    assert_eq!(
+        (*second.secret(), second.generation()),
+        (secret, generation.as_str())
+    );
     second.close().await;
     let other = tempfile::tempdir().unwrap();
     let other = SqliteStore::open(other.path(), start()).await.unwrap();
@@ -91,7 +99,8 @@ fn holds(folder: &Path, needle: &str) -> Vec<String> {
 async fn erasing_leaves_no_byte_of_the_person() {
     let f = Fixture::sqlite().await;
     let (name, address) = ("Zebulonia", "zebulonia.quist@example.org");
-    f.change("zq-customer", profile(address, name), start()).await;
+    f.change("zq-customer", profile(address, name), start())
+        .await;
     for index in 0..30 {
         let new = f.intent("zq-customer").with(|intent| {
             let contact = intent.contact.as_mut().unwrap();
@@ -101,7 +110,10 @@ async fn erasing_leaves_no_byte_of_the_person() {
             intent.reference = format!("for {name}");
             intent.cancellation_key = format!("{name}-{index}");
             intent.labels.insert("who".to_owned(), name.to_owned());
-            intent.variables.0.insert("name".to_owned(), name.repeat(300).into());
+            intent
+                .variables
+                .0
+                .insert("name".to_owned(), name.repeat(300).into());
         });
         let one = f.accept(new).await;
         if index % 2 == 0 {
@@ -118,7 +130,10 @@ async fn erasing_leaves_no_byte_of_the_person() {
         }
     }
     f.accept(f.intent("bob")).await;
-    assert!(!holds(f.folder(), name).is_empty(), "the scan finds what is there");
+    assert!(
+        !holds(f.folder(), name).is_empty(),
+        "the scan finds what is there"
+    );
     let id = CustomerId::new("zq-customer");
     let erased = f.store.erase(&shop().shop, &id, start()).await.unwrap();
     assert_eq!(erased, Some(30));
@@ -133,12 +148,19 @@ async fn erasing_leaves_no_byte_of_the_person() {
 async fn a_full_store_refuses_and_burns_no_id() {
     let folder = tempfile::tempdir().unwrap();
     let limit = Some(1 << 20);
-    let store = SqliteStore::open_limited(folder.path(), start(), limit).await.unwrap();
+    let store = SqliteStore::open_limited(folder.path(), start(), limit)
+        .await
+        .unwrap();
     let f = Fixture::sqlite().await;
     let new = |index: usize| {
-        f.intent("ada").request(&format!("r-{index}")).with(|intent| {
-            intent.variables.0.insert("text".to_owned(), "x".repeat(20_000).into());
-        })
+        f.intent("ada")
+            .request(&format!("r-{index}"))
+            .with(|intent| {
+                intent
+                    .variables
+                    .0
+                    .insert("text".to_owned(), "x".repeat(20_000).into());
+            })
     };
     let mut refused = None;
     for index in 0..200 {
@@ -154,16 +176,28 @@ async fn a_full_store_refuses_and_burns_no_id() {
     }
     let refused = refused.expect("the limit is reached");
     // A small one still fits or is refused in the same words; the writer lives.
-    match store.accept(vec![f.intent("ada").into()], true, start(), f.plans.clone()).await {
+    match store
+        .accept(vec![f.intent("ada").into()], true, start(), f.plans.clone())
+        .await
+    {
         Ok(_) | Err(StoreError::Full) => {}
         Err(other) => panic!("{other}"),
     }
     store.close().await;
     let store = SqliteStore::open(folder.path(), start()).await.unwrap();
     let batch = vec![new(0).into(), new(refused).into()];
-    let outcomes = store.accept(batch, false, start(), f.plans.clone()).await.unwrap();
-    assert!(matches!(outcomes[0], AcceptOutcome::Replayed(_)), "what was answered OK is there");
-    assert!(matches!(outcomes[1], AcceptOutcome::Accepted(_)), "what was refused is not");
+    let outcomes = store
+        .accept(batch, false, start(), f.plans.clone())
+        .await
+        .unwrap();
+    assert!(
+        matches!(outcomes[0], AcceptOutcome::Replayed(_)),
+        "what was answered OK is there"
+    );
+    assert!(
+        matches!(outcomes[1], AcceptOutcome::Accepted(_)),
+        "what was refused is not"
+    );
     store.close().await;
 }
 
@@ -210,7 +244,11 @@ async fn how_many_a_second() {
                     else {
                         panic!("refused")
                     };
-                    let claimed = Claimed { claim, fence, tries };
+                    let claimed = Claimed {
+                        claim,
+                        fence,
+                        tries,
+                    };
                     assert!(f.settle(&claimed, sent(), start()).await);
                     done += 1;
                 }

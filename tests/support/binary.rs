@@ -26,7 +26,12 @@ impl Binary {
         let output = BufReader::new(child.stdout.take().unwrap());
         let (sender, lines) = mpsc::channel();
         // The pipe is read to its end, or the process would stop on a full one.
-        std::thread::spawn(move || output.lines().map_while(Result::ok).for_each(|line| drop(sender.send(line))));
+        std::thread::spawn(move || {
+            output
+                .lines()
+                .map_while(Result::ok)
+                .for_each(|line| drop(sender.send(line)))
+        });
         let (mut grpc, mut console) = (None, None);
         while grpc.is_none() || console.is_none() {
             let line = match lines.recv_timeout(Duration::from_secs(60)) {
@@ -43,12 +48,28 @@ impl Binary {
                 console = Some(address.trim().trim_start_matches("http://").to_owned());
             }
         }
-        Self { child, grpc: grpc.unwrap(), console: console.unwrap() }
+        Self {
+            child,
+            grpc: grpc.unwrap(),
+            console: console.unwrap(),
+        }
     }
 
     /// `tidings dev` on this data folder.
     pub fn dev(data: &Path) -> Self {
-        Self::start(&["dev", "--headless", "--port", "0", "--ui-port", "0", "--data", data.to_str().unwrap()], &[])
+        Self::start(
+            &[
+                "dev",
+                "--headless",
+                "--port",
+                "0",
+                "--ui-port",
+                "0",
+                "--data",
+                data.to_str().unwrap(),
+            ],
+            &[],
+        )
     }
 
     /// `kill -9`.
@@ -59,7 +80,10 @@ impl Binary {
 
     /// SIGTERM; answers with the exit code.
     pub fn terminate(mut self) -> Option<i32> {
-        let status = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
+        let status = Command::new("kill")
+            .args(["-TERM", &self.child.id().to_string()])
+            .status()
+            .unwrap();
         assert!(status.success());
         self.child.wait().unwrap().code()
     }

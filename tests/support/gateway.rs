@@ -41,14 +41,20 @@ pub struct Embedded {
 /// A folder in memory where there is one: virtual time is about order, not about disks.
 pub fn folder() -> tempfile::TempDir {
     let memory = Path::new("/dev/shm");
-    if memory.is_dir() { tempfile::tempdir_in(memory).unwrap() } else { tempfile::tempdir().unwrap() }
+    if memory.is_dir() {
+        tempfile::tempdir_in(memory).unwrap()
+    } else {
+        tempfile::tempdir().unwrap()
+    }
 }
 
 impl Embedded {
     /// Starts at `now`; `policy` is laid behind the shipped policy's budgets.
     pub async fn start_at(now: Timestamp, policy: Option<&str>) -> Self {
         let folder = folder();
-        let source = policy.map_or(Source::Embedded, |policy| Source::Folder(templates_with(folder.path(), policy)));
+        let source = policy.map_or(Source::Embedded, |policy| {
+            Source::Folder(templates_with(folder.path(), policy))
+        });
         Self::start(folder, source, now).await
     }
 
@@ -58,10 +64,22 @@ impl Embedded {
         let mut config = Config::embedded(folder.path());
         config.server.grpc_address.set_port(0);
         config.server.console_address.set_port(0);
-        let setup = Setup { source, clock: clock.clone(), clock_note: String::new(), chaos: Vec::new() };
+        let setup = Setup {
+            source,
+            clock: clock.clone(),
+            clock_note: String::new(),
+            chaos: Vec::new(),
+        };
         let gateway = Gateway::start(config, setup).await.unwrap();
-        let client = Client::connect(&gateway.grpc_address().to_string()).await.unwrap();
-        Self { client, clock: TestClock(clock), gateway, folder }
+        let client = Client::connect(&gateway.grpc_address().to_string())
+            .await
+            .unwrap();
+        Self {
+            client,
+            clock: TestClock(clock),
+            gateway,
+            folder,
+        }
     }
 
     pub fn store(&self) -> Arc<dyn Store> {
@@ -82,14 +100,20 @@ impl Embedded {
         let begun = tokio::time::timeout(PATIENCE, async {
             loop {
                 let due = store.next_due().await.unwrap();
-                if self.gateway.outstanding() == 0 && due.is_none_or(|due| due > self.clock.now_at()) {
+                if self.gateway.outstanding() == 0
+                    && due.is_none_or(|due| due > self.clock.now_at())
+                {
                     return;
                 }
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         });
         if begun.await.is_err() {
-            panic!("something is due since {:?} and does not happen, now {}", store.next_due().await, self.clock.now_at());
+            panic!(
+                "something is due since {:?} and does not happen, now {}",
+                store.next_due().await,
+                self.clock.now_at()
+            );
         }
     }
 
@@ -127,19 +151,28 @@ impl Embedded {
     }
 
     pub async fn events(&self, behind: i64) -> Vec<Event> {
-        self.store().events(&Identity::local(), behind, 1000).await.unwrap()
+        self.store()
+            .events(&Identity::local(), behind, 1000)
+            .await
+            .unwrap()
     }
 
     pub async fn stop(self) {
         drop(self.client);
-        assert!(self.gateway.stop().await, "the gateway did not end by itself");
+        assert!(
+            self.gateway.stop().await,
+            "the gateway did not end by itself"
+        );
     }
 }
 
 /// The shipped templates with a changed policy.
 fn templates_with(folder: &Path, policy: &str) -> PathBuf {
     let target = folder.join("templates");
-    copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("templates"), &target);
+    copy(
+        &Path::new(env!("CARGO_MANIFEST_DIR")).join("templates"),
+        &target,
+    );
     let file = target.join("policy.toml");
     let text = std::fs::read_to_string(&file).unwrap();
     std::fs::write(&file, format!("{text}\n{policy}")).unwrap();

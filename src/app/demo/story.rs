@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::proto::{
-    self, Attachment, Category, Channel, Consent, ContactPoint, Customer, InlineRecipient, NotificationIntent, Preferences,
-    TopicPreference, attachment, notification_intent,
+    self, Attachment, Category, Channel, Consent, ContactPoint, Customer, InlineRecipient,
+    NotificationIntent, Preferences, TopicPreference, attachment, notification_intent,
 };
 
 /// A sample customer and their choices.
@@ -23,7 +23,13 @@ pub(super) struct Call {
     pub(super) intent: NotificationIntent,
 }
 
-fn person(id: &str, name: (&str, &str), place: (&str, &str), points: &[(Channel, &str)], about: &'static str) -> Person {
+fn person(
+    id: &str,
+    name: (&str, &str),
+    place: (&str, &str),
+    points: &[(Channel, &str)],
+    about: &'static str,
+) -> Person {
     let point = |(channel, address): &(Channel, &str)| ContactPoint {
         channel: (*channel).into(),
         address: (*address).to_owned(),
@@ -39,8 +45,15 @@ fn person(id: &str, name: (&str, &str), place: (&str, &str), points: &[(Channel,
         source_version: 1,
         ..Customer::default()
     };
-    let preferences = Preferences { customer_id: id.into(), ..Preferences::default() };
-    Person { customer, preferences, about }
+    let preferences = Preferences {
+        customer_id: id.into(),
+        ..Preferences::default()
+    };
+    Person {
+        customer,
+        preferences,
+        about,
+    }
 }
 
 /// The customers of the story. Phone numbers are of ranges kept free for fiction.
@@ -49,7 +62,10 @@ pub(super) fn people() -> Vec<Person> {
         "ada",
         ("Ada", "Lindqvist"),
         ("en", "Europe/Berlin"),
-        &[(Channel::Email, "ada@shop-customers.example.com"), (Channel::Sms, "+4915730012345")],
+        &[
+            (Channel::Email, "ada@shop-customers.example.com"),
+            (Channel::Sms, "+4915730012345"),
+        ],
         "reads mail, agreed to marketing",
     );
     ada.preferences.consents = vec![Consent {
@@ -65,7 +81,10 @@ pub(super) fn people() -> Vec<Person> {
         "bruno",
         ("Bruno", "Almeida"),
         ("pt-BR", "America/Sao_Paulo"),
-        &[(Channel::Email, "bruno@shop-customers.example.com"), (Channel::Sms, "+5511961234567")],
+        &[
+            (Channel::Email, "bruno@shop-customers.example.com"),
+            (Channel::Sms, "+5511961234567"),
+        ],
         "prefers text messages, in Portuguese",
     );
     bruno.preferences.channel_order = vec![Channel::Sms.into()];
@@ -73,7 +92,10 @@ pub(super) fn people() -> Vec<Person> {
         "chen",
         ("Chen", "Wei"),
         ("en", "America/New_York"),
-        &[(Channel::Email, "chen@shop-customers.example.com"), (Channel::Chat, "110373943822540800")],
+        &[
+            (Channel::Email, "chen@shop-customers.example.com"),
+            (Channel::Chat, "110373943822540800"),
+        ],
         "lives on Discord",
     );
     chen.preferences.channel_order = vec![Channel::Chat.into()];
@@ -81,7 +103,10 @@ pub(super) fn people() -> Vec<Person> {
         "dora",
         ("Dora", "Weiss"),
         ("en", "Europe/Berlin"),
-        &[(Channel::Email, "dora@shop-customers.example.com"), (Channel::Sms, "+4915730067890")],
+        &[
+            (Channel::Email, "dora@shop-customers.example.com"),
+            (Channel::Sms, "+4915730067890"),
+        ],
         "deliveries by text, the rest by mail, never agreed to marketing",
     );
     dora.preferences.topics = vec![TopicPreference {
@@ -106,7 +131,13 @@ pub(super) fn people() -> Vec<Person> {
     vec![ada, bruno, chen, dora, elif, kaisa]
 }
 
-fn call(title: &'static str, request_id: &str, customer: &str, template: &str, variables: &Value) -> Call {
+fn call(
+    title: &'static str,
+    request_id: &str,
+    customer: &str,
+    template: &str,
+    variables: &Value,
+) -> Call {
     let intent = NotificationIntent {
         recipient: Some(notification_intent::Recipient::CustomerId(customer.into())),
         template: template.into(),
@@ -114,7 +145,10 @@ fn call(title: &'static str, request_id: &str, customer: &str, template: &str, v
         labels: BTreeMap::from([("demo".to_owned(), title.to_owned())]),
         ..NotificationIntent::default()
     };
-    Call { request_id: request_id.into(), intent }
+    Call {
+        request_id: request_id.into(),
+        intent,
+    }
 }
 
 fn confirmation(number: &str, placed_at: &str, currency: &str) -> Value {
@@ -156,7 +190,10 @@ fn orders() -> Vec<Call> {
     with_invoice.intent.attachments = vec![Attachment {
         filename: "invoice-4711.pdf".into(),
         media_type: "application/pdf".into(),
-        source: Some(attachment::Source::Content(super::invoice::pdf("4711", "164.80 EUR"))),
+        source: Some(attachment::Source::Content(super::invoice::pdf(
+            "4711",
+            "164.80 EUR",
+        ))),
     }];
 
     let shipped = json!({
@@ -168,18 +205,43 @@ fn orders() -> Vec<Call> {
         fields.remove("shipping_address");
         fields.remove("invoice_attached");
     }
-    let mut guest = call("A guest's parcel is on its way", "order-4703-shipped", "", "order.shipped", &json!({"order": {"number": "4703"}}));
-    guest.intent.recipient = Some(notification_intent::Recipient::InlineRecipient(InlineRecipient {
-        email_address: "guest@shop-customers.example.com".into(),
-        locale: "en".into(),
-        ..InlineRecipient::default()
-    }));
+    let mut guest = call(
+        "A guest's parcel is on its way",
+        "order-4703-shipped",
+        "",
+        "order.shipped",
+        &json!({"order": {"number": "4703"}}),
+    );
+    guest.intent.recipient = Some(notification_intent::Recipient::InlineRecipient(
+        InlineRecipient {
+            email_address: "guest@shop-customers.example.com".into(),
+            locale: "en".into(),
+            ..InlineRecipient::default()
+        },
+    ));
     vec![
         with_invoice,
-        call("Bruno has ordered", "order-4712-confirmation", "bruno", "order.confirmation", &bruno),
-        call("Chen's parcel is on its way", "order-4702-shipped", "chen", "order.shipped", &shipped),
+        call(
+            "Bruno has ordered",
+            "order-4712-confirmation",
+            "bruno",
+            "order.confirmation",
+            &bruno,
+        ),
+        call(
+            "Chen's parcel is on its way",
+            "order-4702-shipped",
+            "chen",
+            "order.shipped",
+            &shipped,
+        ),
         guest,
-        delay("Chen's parcel is late", "order-4702-delayed-2", "2026-11-27", "2026-11-23T19:20:00Z"),
+        delay(
+            "Chen's parcel is late",
+            "order-4702-delayed-2",
+            "2026-11-27",
+            "2026-11-23T19:20:00Z",
+        ),
         call(
             "Dora's parcel has arrived",
             "order-4650-delivered",
@@ -191,7 +253,13 @@ fn orders() -> Vec<Call> {
 }
 
 fn delay(title: &'static str, request_id: &str, estimate: &str, event_time: &str) -> Call {
-    let mut call = call(title, request_id, "chen", "delivery.delayed", &delayed("4702", estimate));
+    let mut call = call(
+        title,
+        request_id,
+        "chen",
+        "delivery.delayed",
+        &delayed("4702", estimate),
+    );
     call.intent.collapse_key = "delivery:4702".into();
     call.intent.event_time = event_time.parse().ok().map(proto::wire_time);
     call
@@ -202,9 +270,7 @@ fn afterwards() -> Vec<Call> {
         "order": {"number": "4599"},
         "happy_url": "https://shop.example/s/4599/happy", "unhappy_url": "https://shop.example/s/4599/help"
     });
-    let review = |id: &str, name: &str| {
-        json!({"product": {"id": id, "name": name}, "review_url": format!("https://shop.example/review/{id}")})
-    };
+    let review = |id: &str, name: &str| json!({"product": {"id": id, "name": name}, "review_url": format!("https://shop.example/review/{id}")});
     let greeting = json!({
         "voucher": {"code": "HB-2026", "percent": 15, "valid_until": "2026-12-23"}, "shop_url": "https://shop.example/"
     });
@@ -216,15 +282,50 @@ fn afterwards() -> Vec<Call> {
         &confirmation("4711", "2026-11-23T20:28:00+01:00", "EUR"),
     );
     twice.intent.once_key = "order.confirmation:4711".into();
-    let mut tomorrow = call("a notice for tomorrow, called off when its order is cancelled", "order-4720-reminder", "dora", "order.shipped", &json!({"order": {"number": "4720"}}));
+    let mut tomorrow = call(
+        "a notice for tomorrow, called off when its order is cancelled",
+        "order-4720-reminder",
+        "dora",
+        "order.shipped",
+        &json!({"order": {"number": "4720"}}),
+    );
     tomorrow.intent.send_time = "2026-11-24T09:00:00Z".parse().ok().map(proto::wire_time);
     tomorrow.intent.cancellation_key = "orders/4720".into();
     vec![
-        delay("an older estimate comes late", "order-4702-delayed-1", "2026-11-25", "2026-11-23T18:00:00Z"),
-        call("Elif is asked whether all is well", "order-4599-check", "elif", "satisfaction.check", &check),
-        call("a review request for Chen, who has heard twice today", "review-chen-tent", "chen", "review.request", &review("tent-2", "Two-person tent")),
-        call("a review request for Kaisa, whose evening is over", "review-kaisa-stove", "kaisa", "review.request", &review("stove-1", "Camping stove")),
-        call("a birthday greeting for Dora", "birthday-dora-2026", "dora", "birthday.greeting", &greeting),
+        delay(
+            "an older estimate comes late",
+            "order-4702-delayed-1",
+            "2026-11-25",
+            "2026-11-23T18:00:00Z",
+        ),
+        call(
+            "Elif is asked whether all is well",
+            "order-4599-check",
+            "elif",
+            "satisfaction.check",
+            &check,
+        ),
+        call(
+            "a review request for Chen, who has heard twice today",
+            "review-chen-tent",
+            "chen",
+            "review.request",
+            &review("tent-2", "Two-person tent"),
+        ),
+        call(
+            "a review request for Kaisa, whose evening is over",
+            "review-kaisa-stove",
+            "kaisa",
+            "review.request",
+            &review("stove-1", "Camping stove"),
+        ),
+        call(
+            "a birthday greeting for Dora",
+            "birthday-dora-2026",
+            "dora",
+            "birthday.greeting",
+            &greeting,
+        ),
         twice,
         tomorrow,
     ]
@@ -239,5 +340,11 @@ pub(super) fn cancelled() -> Call {
         "order": {"number": "4720", "total": "39.00", "currency": "EUR"}, "reason": "customer_request",
         "refund": {"amount": "39.00", "currency": "EUR", "days": 3}
     });
-    call("Dora's order is cancelled", "order-4720-cancelled", "dora", "order.cancelled", &variables)
+    call(
+        "Dora's order is cancelled",
+        "order-4720-cancelled",
+        "dora",
+        "order.cancelled",
+        &variables,
+    )
 }

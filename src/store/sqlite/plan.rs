@@ -43,7 +43,9 @@ pub(super) async fn run(
         .iter()
         .map(|open| (&open.head.identity.shop, &open.head.customer))
         .collect();
-    let list = serde_json::to_value(customers).map_err(corrupt)?.to_string();
+    let list = serde_json::to_value(customers)
+        .map_err(corrupt)?
+        .to_string();
     let waiters = find_ids(&mut tx.conn, WAITERS, list).await?;
     unit.load(tx, &waiters).await?;
 

@@ -273,7 +273,12 @@ impl Writes {
         Ok(())
     }
 
-    fn intent(&mut self, id: &str, mut intent: Intent, decision: Option<String>) -> StoreResult<()> {
+    fn intent(
+        &mut self,
+        id: &str,
+        mut intent: Intent,
+        decision: Option<String>,
+    ) -> StoreResult<()> {
         let variables = std::mem::take(&mut intent.variables);
         let attachments = std::mem::take(&mut intent.attachments);
         if variables != Variables::default() || !attachments.is_empty() {

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use sqlx::{Connection as _, Row as _};
 use sqlx::sqlite::SqliteConnection;
+use sqlx::{Connection as _, Row as _};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::accept::{self, Intake};
