@@ -14,11 +14,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use sqlx::migrate::MigrateError;
+use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
     SqliteSynchronous,
 };
-use sqlx::pool::PoolConnection;
 use sqlx::{ConnectOptions as _, Row as _, Sqlite, Transaction};
 use tokio::sync::watch;
 
@@ -68,7 +68,9 @@ const BUSY: Duration = Duration::from_secs(4);
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The folder cannot be made or written.
-    #[error("the data folder {folder:?} cannot be used: {source}; choose one that this user can write")]
+    #[error(
+        "the data folder {folder:?} cannot be used: {source}; choose one that this user can write"
+    )]
     Folder {
         /// Which.
         folder: PathBuf,
@@ -225,7 +227,10 @@ fn options(file: &Path) -> SqliteConnectOptions {
         .disable_statement_logging()
 }
 
-async fn connect_writer(file: &Path, max_bytes: Option<u64>) -> Result<SqliteConnection, sqlx::Error> {
+async fn connect_writer(
+    file: &Path,
+    max_bytes: Option<u64>,
+) -> Result<SqliteConnection, sqlx::Error> {
     let mut conn = options(file)
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)

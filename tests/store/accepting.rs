@@ -19,7 +19,9 @@ pub(crate) async fn a_hundred_concurrent_accepts_of_one_request_make_one_notific
         .map(|_| {
             let f = Arc::clone(&f);
             tokio::spawn(async move {
-                f.accept_all(vec![f.intent("ada").request("r-1")], false).await.remove(0)
+                f.accept_all(vec![f.intent("ada").request("r-1")], false)
+                    .await
+                    .remove(0)
             })
         })
         .collect();
@@ -38,11 +40,15 @@ pub(crate) async fn a_hundred_concurrent_accepts_of_one_request_make_one_notific
         }
     }
     assert_eq!((accepted, ids.len()), (1, 1));
-    let ready = f.ready(Channel::Email, Category::Transactional, start()).await;
+    let ready = f
+        .ready(Channel::Email, Category::Transactional, start())
+        .await;
     assert_eq!(ready.len(), 1);
 }
 
-pub(crate) async fn a_request_id_with_another_payload_is_reused_and_ids_are_the_callers_own(f: Fixture) {
+pub(crate) async fn a_request_id_with_another_payload_is_reused_and_ids_are_the_callers_own(
+    f: Fixture,
+) {
     let first = f.accept(f.intent("ada").request("r-1")).await;
     let mut other = f.intent("ada").request("r-1");
     other.payload_hash = [8; 32];
@@ -62,7 +68,10 @@ pub(crate) async fn an_atomic_batch_is_all_or_none(f: Fixture) {
     spoilt.payload_hash = [8; 32];
     let good = f.intent("ada").request("r-2");
     let outcomes = f.accept_all(vec![good.clone(), spoilt.clone()], true).await;
-    assert_eq!(outcomes, [AcceptOutcome::NotStored, AcceptOutcome::Reused(first.id)]);
+    assert_eq!(
+        outcomes,
+        [AcceptOutcome::NotStored, AcceptOutcome::Reused(first.id)]
+    );
     assert!(f.store.find(&shop(), good.id()).await.unwrap().is_none());
 
     // Its request id is not burnt, and two of the same in one batch are one.
@@ -71,7 +80,9 @@ pub(crate) async fn an_atomic_batch_is_all_or_none(f: Fixture) {
     assert!(matches!(&outcomes[0], AcceptOutcome::Accepted(one) if one.id == good.id()));
     assert!(matches!(&outcomes[1], AcceptOutcome::Replayed(one) if one.id == good.id()));
 
-    let apart = f.accept_all(vec![f.intent("ada").request("r-3"), spoilt], false).await;
+    let apart = f
+        .accept_all(vec![f.intent("ada").request("r-3"), spoilt], false)
+        .await;
     assert!(matches!(apart[0], AcceptOutcome::Accepted(_)));
 }
 
@@ -84,19 +95,34 @@ pub(crate) async fn a_restart_keeps_everything(f: Fixture) {
     let sent = f.accept(f.intent("ada").request("r-1")).await;
     f.send(sent.id, start()).await;
     let waiting = f
-        .accept(f.intent("ada").with(|intent| intent.attachments = vec![attachment]))
+        .accept(
+            f.intent("ada")
+                .with(|intent| intent.attachments = vec![attachment]),
+        )
         .await;
-    f.change("ada", profile("ada@example.org", "Ada"), start()).await;
+    f.change("ada", profile("ada@example.org", "Ada"), start())
+        .await;
     let before = [f.record(sent.id).await, f.record(waiting.id).await];
     let sequence = *f.store.sequence().borrow();
     let secret_guest = f.store.guest(&shop().shop, &email("a@example.com"));
 
     let f = f.restart().await;
-    assert_eq!([f.record(sent.id).await, f.record(waiting.id).await], before);
-    assert_eq!(before[1].notification.intent.attachments[0].content, [0, 1, 2, 255]);
+    assert_eq!(
+        [f.record(sent.id).await, f.record(waiting.id).await],
+        before
+    );
+    assert_eq!(
+        before[1].notification.intent.attachments[0].content,
+        [0, 1, 2, 255]
+    );
     assert_eq!(*f.store.sequence().borrow(), sequence);
-    assert_eq!(f.store.guest(&shop().shop, &email("a@example.com")), secret_guest);
-    let again = f.accept_all(vec![f.intent("ada").request("r-1")], false).await;
+    assert_eq!(
+        f.store.guest(&shop().shop, &email("a@example.com")),
+        secret_guest
+    );
+    let again = f
+        .accept_all(vec![f.intent("ada").request("r-1")], false)
+        .await;
     assert!(matches!(&again[0], AcceptOutcome::Replayed(one) if one.id == sent.id));
 }
 
@@ -110,7 +136,10 @@ pub(crate) async fn a_newer_one_supersedes_the_older_and_an_older_one_is_told(f:
     let first = f.accept(at(10)).await;
     let second = f.accept(at(20)).await;
     assert_eq!(f.status(first.id).await, status(Reason::Superseded));
-    assert_eq!(f.record(first.id).await.messages[0].state, MessageState::Cancelled);
+    assert_eq!(
+        f.record(first.id).await.messages[0].state,
+        MessageState::Cancelled
+    );
     assert_eq!(second.status, status(Reason::Ready));
     // Older by event time, though it comes later.
     let late = f.accept(at(15)).await;
@@ -129,10 +158,18 @@ pub(crate) async fn a_newer_one_supersedes_the_older_and_an_older_one_is_told(f:
             other => panic!("{other:?}"),
         })
         .collect();
-    assert_eq!(reasons, [Reason::Superseded, Reason::Superseded, Reason::Ready]);
+    assert_eq!(
+        reasons,
+        [Reason::Superseded, Reason::Superseded, Reason::Ready]
+    );
     assert_eq!(f.status(third.id).await, status(Reason::Superseded));
     // Another customer, another key: not touched.
-    let other = f.accept(f.intent("bob").with(|intent| intent.collapse_key = "eta:1".to_owned())).await;
+    let other = f
+        .accept(
+            f.intent("bob")
+                .with(|intent| intent.collapse_key = "eta:1".to_owned()),
+        )
+        .await;
     assert_eq!(other.status, status(Reason::Ready));
 }
 
@@ -145,18 +182,29 @@ pub(crate) async fn superseding_gives_back_usage_and_spares_what_is_handed_over(
     };
     let first = f.accept(keyed(&f)).await;
     let second = f.accept(keyed(&f)).await;
-    assert_eq!(second.status, status(Reason::Ready), "the first one's slot is free again");
+    assert_eq!(
+        second.status,
+        status(Reason::Ready),
+        "the first one's slot is free again"
+    );
     let claimed = f.claim(second.id, start()).await;
     let third = f.accept(keyed(&f)).await;
     assert_eq!(third.status, status(Reason::BudgetExceeded));
-    assert_eq!(f.status(second.id).await, status(Reason::Ready), "it is being handed over");
+    assert_eq!(
+        f.status(second.id).await,
+        status(Reason::Ready),
+        "it is being handed over"
+    );
     assert!(f.settle(&claimed, sent(), start()).await);
     assert_eq!(f.status(second.id).await, status(Reason::HandedOver));
     assert_eq!(f.status(first.id).await, status(Reason::Superseded));
 }
 
 pub(crate) async fn a_once_key_is_remembered(f: Fixture) {
-    let once = |f: &Fixture| f.intent("ada").with(|intent| intent.once_key = "order:1".to_owned());
+    let once = |f: &Fixture| {
+        f.intent("ada")
+            .with(|intent| intent.once_key = "order:1".to_owned())
+    };
     let outcomes = f.accept_all(vec![once(&f), once(&f)], false).await;
     let reasons: Vec<_> = outcomes
         .iter()
@@ -167,7 +215,10 @@ pub(crate) async fn a_once_key_is_remembered(f: Fixture) {
         .collect();
     assert_eq!(reasons, [Reason::Ready, Reason::DuplicateOnceKey]);
     let f = f.restart().await;
-    assert_eq!(f.accept(once(&f)).await.status, status(Reason::DuplicateOnceKey));
+    assert_eq!(
+        f.accept(once(&f)).await.status,
+        status(Reason::DuplicateOnceKey)
+    );
     let others = f.accept(once(&f).by(other_caller())).await;
     assert_eq!(others.status, status(Reason::Ready));
 }
@@ -191,17 +242,27 @@ pub(crate) async fn a_bad_row_fails_alone(f: Fixture) {
     for (index, task) in tasks.into_iter().enumerate() {
         let outcome = task.await.unwrap();
         if index == 20 {
-            assert!(matches!(outcome, Err(StoreError::Corrupt(_))), "{outcome:?}");
+            assert!(
+                matches!(outcome, Err(StoreError::Corrupt(_))),
+                "{outcome:?}"
+            );
         } else {
             assert!(matches!(outcome.unwrap()[0], AcceptOutcome::Accepted(_)));
         }
     }
-    let again = f.accept_all(vec![f.intent("ada").request("r-20")], false).await;
-    assert!(matches!(again[0], AcceptOutcome::Accepted(_)), "the id is not burnt");
+    let again = f
+        .accept_all(vec![f.intent("ada").request("r-20")], false)
+        .await;
+    assert!(
+        matches!(again[0], AcceptOutcome::Accepted(_)),
+        "the id is not burnt"
+    );
 }
 
 pub(crate) async fn a_planner_that_panics_costs_one_notification(f: Fixture) {
-    let bad = f.intent("ada").with(|intent| intent.template = "panic".to_owned());
+    let bad = f
+        .intent("ada")
+        .with(|intent| intent.template = "panic".to_owned());
     let outcomes = f.accept_all(vec![bad, f.intent("ada")], false).await;
     let reasons: Vec<_> = outcomes
         .iter()
@@ -214,7 +275,10 @@ pub(crate) async fn a_planner_that_panics_costs_one_notification(f: Fixture) {
 }
 
 /// Keeps the writer busy until it is told to go on.
-struct Slow(std::sync::Mutex<std::sync::mpsc::Receiver<()>>, Arc<TestPlans>);
+struct Slow(
+    std::sync::Mutex<std::sync::mpsc::Receiver<()>>,
+    Arc<TestPlans>,
+);
 
 impl Plans for Slow {
     fn plan(&self, case: &Case) -> Plan {
@@ -235,8 +299,14 @@ pub(crate) async fn what_a_gone_caller_asked_is_dropped(f: Fixture) {
     tokio::time::sleep(Duration::from_millis(100)).await;
     let gone = f.intent("ada").request("gone");
     let id = gone.id();
-    let call = f.store.accept(vec![gone.into()], false, start(), f.plans.clone());
-    assert!(tokio::time::timeout(Duration::from_millis(50), call).await.is_err());
+    let call = f
+        .store
+        .accept(vec![gone.into()], false, start(), f.plans.clone());
+    assert!(
+        tokio::time::timeout(Duration::from_millis(50), call)
+            .await
+            .is_err()
+    );
     go.send(()).unwrap();
     busy.await.unwrap().unwrap();
     f.accept(f.intent("bob")).await;
@@ -249,7 +319,10 @@ pub(crate) async fn budgets_are_exact_under_concurrency(f: Fixture) {
         .map(|_| {
             let f = Arc::clone(&f);
             tokio::spawn(async move {
-                f.accept(f.intent("ada").category(Category::Marketing)).await.status.reason
+                f.accept(f.intent("ada").category(Category::Marketing))
+                    .await
+                    .status
+                    .reason
             })
         })
         .collect();
@@ -259,9 +332,16 @@ pub(crate) async fn budgets_are_exact_under_concurrency(f: Fixture) {
     }
     let of = |reason| reasons.iter().filter(|one| **one == reason).count();
     assert_eq!((of(Reason::Ready), of(Reason::BudgetExceeded)), (3, 47));
-    assert_eq!(f.ready(Channel::Email, Category::Marketing, start()).await.len(), 3);
+    assert_eq!(
+        f.ready(Channel::Email, Category::Marketing, start())
+            .await
+            .len(),
+        3
+    );
     // Another customer has a budget of their own.
-    let other = f.accept(f.intent("bob").category(Category::Marketing)).await;
+    let other = f
+        .accept(f.intent("bob").category(Category::Marketing))
+        .await;
     assert_eq!(other.status, status(Reason::Ready));
 }
 
@@ -281,10 +361,18 @@ pub(crate) async fn waiters_are_ranked_and_planned_together(f: Fixture) {
     assert_eq!(f.plan(start() + DAY).await, 0, "the slot is not free yet");
     let free = start() + DAY * 7 + SECOND;
     assert_eq!(f.plan(free).await, 2);
-    assert_eq!(f.status(soon.id).await, status(Reason::Ready), "it expires first");
+    assert_eq!(
+        f.status(soon.id).await,
+        status(Reason::Ready),
+        "it expires first"
+    );
     let late = f.record(late.id).await.notification;
     assert_eq!(late.status, status(Reason::BudgetExceeded));
-    assert!(late.due_at.unwrap() >= free + DAY * 6, "the next slot: {:?}", late.due_at);
+    assert!(
+        late.due_at.unwrap() >= free + DAY * 6,
+        "the next slot: {:?}",
+        late.due_at
+    );
     // Calling off gives the slot back; who waits for it is decided when it is due.
     let target = CancelTarget::Notification(soon.id);
     f.store.cancel(&shop(), target, free).await.unwrap();
@@ -294,7 +382,9 @@ pub(crate) async fn waiters_are_ranked_and_planned_together(f: Fixture) {
 
 pub(crate) async fn a_later_send_time_is_held_and_planned_when_due(f: Fixture) {
     let at = start() + SECOND * 3600;
-    let held = f.accept(f.intent("ada").with(|intent| intent.send_time = Some(at))).await;
+    let held = f
+        .accept(f.intent("ada").with(|intent| intent.send_time = Some(at)))
+        .await;
     assert_eq!(held.status, status(Reason::SendTime));
     assert_eq!(f.plan(at - SECOND).await, 0);
     assert_eq!(f.plan(at).await, 1);

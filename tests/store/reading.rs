@@ -54,11 +54,15 @@ pub(crate) async fn pages_follow_each_other_through_open_and_ended(f: Fixture) {
 
 pub(crate) async fn filters_select(f: Fixture) {
     let news = f
-        .accept(f.intent("ada").category(Category::Marketing).with(|intent| {
-            intent.reference = "ref-1".to_owned();
-            intent.labels = BTreeMap::from([("a\"b".to_owned(), "1".to_owned())]);
-            intent.template = "news".to_owned();
-        }))
+        .accept(
+            f.intent("ada")
+                .category(Category::Marketing)
+                .with(|intent| {
+                    intent.reference = "ref-1".to_owned();
+                    intent.labels = BTreeMap::from([("a\"b".to_owned(), "1".to_owned())]);
+                    intent.template = "news".to_owned();
+                }),
+        )
         .await;
     let order = f.accept(f.intent("bob")).await;
     f.send(order.id, start()).await;
@@ -83,8 +87,14 @@ pub(crate) async fn filters_select(f: Fixture) {
         (text(Field::Channel, true, "sms"), vec![]),
         (text(label(), true, "1"), vec![news]),
         (text(label(), false, "1"), vec![order]),
-        (Filter::CreateTime(Operator::GreaterOrEqual, start() + DAY), vec![]),
-        (Filter::CreateTime(Operator::Less, start() + DAY), both.clone()),
+        (
+            Filter::CreateTime(Operator::GreaterOrEqual, start() + DAY),
+            vec![],
+        ),
+        (
+            Filter::CreateTime(Operator::Less, start() + DAY),
+            both.clone(),
+        ),
         (
             Filter::Or(
                 Box::new(text(Field::Template, true, "news")),
@@ -102,7 +112,8 @@ pub(crate) async fn filters_select(f: Fixture) {
     ];
     for (filter, expected) in cases {
         let page = f.store.list(query(filter.clone())).await.unwrap();
-        assert!(page.iter().all(|record| filter == Filter::Everything || filter.matches(record)
+        assert!(page.iter().all(|record| filter == Filter::Everything
+            || filter.matches(record)
             || matches!(filter, Filter::CreateTime(..))));
         let ids: Vec<_> = page.iter().map(|record| record.notification.id).collect();
         assert_eq!(ids, expected, "{filter:?}");
@@ -167,9 +178,14 @@ pub(crate) async fn events_have_no_gaps_under_concurrency(f: Fixture) {
     assert_eq!(sequences, (1..=200).collect::<Vec<i64>>());
     let mut of: HashMap<_, Vec<_>> = HashMap::new();
     for event in &seen {
-        of.entry(event.notification).or_default().push(event.status.reason);
+        of.entry(event.notification)
+            .or_default()
+            .push(event.status.reason);
     }
-    assert!(of.values().all(|reasons| *reasons == [Reason::Ready, Reason::HandedOver]));
+    assert!(
+        of.values()
+            .all(|reasons| *reasons == [Reason::Ready, Reason::HandedOver])
+    );
     let counts = f.store.counts(&shop()).await.unwrap();
     assert_eq!(counts, [(status(Reason::HandedOver), 100)]);
 }
@@ -177,7 +193,10 @@ pub(crate) async fn events_have_no_gaps_under_concurrency(f: Fixture) {
 pub(crate) async fn a_dry_run_stores_nothing(f: Fixture) {
     f.change("ada", opt_out("orders"), start()).await;
     let address = email("ada@example.com");
-    f.store.suppress(&shop().shop, &address, "complaint", start()).await.unwrap();
+    f.store
+        .suppress(&shop().shop, &address, "complaint", start())
+        .await
+        .unwrap();
     let stored = f
         .accept(f.intent("ada").with(|intent| {
             intent.once_key = "o".to_owned();

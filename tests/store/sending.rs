@@ -13,11 +13,24 @@ use crate::support::*;
 pub(crate) async fn a_message_goes_from_ready_to_history(f: Fixture) {
     let one = f.accept(f.intent("ada")).await;
     assert_eq!(one.status, status(Reason::Ready));
-    let ready = f.ready(Channel::Email, Category::Transactional, start()).await;
+    let ready = f
+        .ready(Channel::Email, Category::Transactional, start())
+        .await;
     let message = f.message(one.id).await;
-    assert_eq!((ready[0].message, ready[0].fence), (message.id, message.fence));
-    assert!(f.ready(Channel::Sms, Category::Transactional, start()).await.is_empty());
-    assert!(f.ready(Channel::Email, Category::Marketing, start()).await.is_empty());
+    assert_eq!(
+        (ready[0].message, ready[0].fence),
+        (message.id, message.fence)
+    );
+    assert!(
+        f.ready(Channel::Sms, Category::Transactional, start())
+            .await
+            .is_empty()
+    );
+    assert!(
+        f.ready(Channel::Email, Category::Marketing, start())
+            .await
+            .is_empty()
+    );
 
     let work = f.store.work(&[message.id]).await.unwrap().remove(0);
     assert_eq!(work.message, message);
@@ -27,7 +40,11 @@ pub(crate) async fn a_message_goes_from_ready_to_history(f: Fixture) {
     let now = start() + SECOND;
     let claimed = f.claim(one.id, now).await;
     assert_eq!((claimed.fence, claimed.tries), (message.fence + 1, 1));
-    assert!(f.ready(Channel::Email, Category::Transactional, now).await.is_empty());
+    assert!(
+        f.ready(Channel::Email, Category::Transactional, now)
+            .await
+            .is_empty()
+    );
     let record = f.record(one.id).await;
     assert_eq!(record.attempts[0].result, AttemptResult::Sending);
     assert_eq!(record.notification.bundle, "bundle-1");
@@ -53,39 +70,68 @@ pub(crate) async fn a_stale_fence_changes_nothing(f: Fixture) {
     let twin = f.claim_of(&message, start());
     let (left, right) = tokio::join!(f.store.claim(claim.clone()), f.store.claim(twin.clone()));
     let outcomes = [left.unwrap(), right.unwrap()];
-    let refused = outcomes.iter().filter(|one| **one == ClaimOutcome::Refused).count();
+    let refused = outcomes
+        .iter()
+        .filter(|one| **one == ClaimOutcome::Refused)
+        .count();
     assert_eq!(refused, 1);
-    let winner = if outcomes[0] == ClaimOutcome::Refused { twin } else { claim };
+    let winner = if outcomes[0] == ClaimOutcome::Refused {
+        twin
+    } else {
+        claim
+    };
     assert_eq!(f.record(one.id).await.attempts.len(), 1);
 
-    let stale = Claimed { claim: winner.clone(), fence: message.fence, tries: 1 };
+    let stale = Claimed {
+        claim: winner.clone(),
+        fence: message.fence,
+        tries: 1,
+    };
     assert!(!f.settle(&stale, sent(), start()).await);
     let mut wrong = winner.clone();
     wrong.fence = 7;
     assert_eq!(f.store.claim(wrong).await.unwrap(), ClaimOutcome::Refused);
-    let current = Claimed { claim: winner, fence: message.fence + 1, tries: 1 };
+    let current = Claimed {
+        claim: winner,
+        fence: message.fence + 1,
+        tries: 1,
+    };
     assert!(f.settle(&current, sent(), start()).await);
     let before = f.record(one.id).await;
-    assert!(!f.settle(&current, rejected(), start()).await, "an outcome is final");
+    assert!(
+        !f.settle(&current, rejected(), start()).await,
+        "an outcome is final"
+    );
     assert_eq!(f.record(one.id).await, before);
 }
 
 pub(crate) async fn a_claim_is_refused_after_expiry(f: Fixture) {
     let f = f.capped(1);
-    let one = f.accept(f.intent("ada").category(Category::Marketing)).await;
+    let one = f
+        .accept(f.intent("ada").category(Category::Marketing))
+        .await;
     let claim = f.claim_of(&f.message(one.id).await, start() + DAY);
     assert_eq!(f.store.claim(claim).await.unwrap(), ClaimOutcome::Refused);
     let record = f.record(one.id).await;
     assert_eq!(record.notification.status, status(Reason::Expired));
     assert_eq!(record.messages[0].state, MessageState::Cancelled);
     assert!(record.attempts.is_empty());
-    let next = f.accept(f.intent("ada").category(Category::Marketing)).await;
-    assert_eq!(next.status, status(Reason::Ready), "the slot was given back");
+    let next = f
+        .accept(f.intent("ada").category(Category::Marketing))
+        .await;
+    assert_eq!(
+        next.status,
+        status(Reason::Ready),
+        "the slot was given back"
+    );
 }
 
 pub(crate) async fn a_claim_is_refused_for_a_suppressed_address(f: Fixture) {
     // Two in one go: the first one's bounce reaches the second one's claim, whatever is queued.
-    let [one, two] = [f.accept(f.intent("ada")).await, f.accept(f.intent("ada")).await];
+    let [one, two] = [
+        f.accept(f.intent("ada")).await,
+        f.accept(f.intent("ada")).await,
+    ];
     let message = f.message(two.id).await;
     let claimed = f.claim(one.id, start()).await;
     let bounced = Ending::Failed {
@@ -113,22 +159,45 @@ pub(crate) async fn a_retry_waits_and_is_claimed_again(f: Fixture) {
         result: AttemptResult::Throttled,
         reason,
     };
-    assert!(f.settle(&claimed, retry(due_at, Reason::ProviderThrottled), start()).await);
+    assert!(
+        f.settle(&claimed, retry(due_at, Reason::ProviderThrottled), start())
+            .await
+    );
     let record = f.record(one.id).await;
-    assert_eq!(record.notification.status, status(Reason::ProviderThrottled));
+    assert_eq!(
+        record.notification.status,
+        status(Reason::ProviderThrottled)
+    );
     assert_eq!(record.notification.due_at, Some(record.messages[0].due_at));
     assert_eq!(record.attempts[0].result, AttemptResult::Throttled);
-    assert!(f.ready(Channel::Email, Category::Transactional, start()).await.is_empty());
-    assert_eq!(f.ready(Channel::Email, Category::Transactional, due_at).await.len(), 1);
+    assert!(
+        f.ready(Channel::Email, Category::Transactional, start())
+            .await
+            .is_empty()
+    );
+    assert_eq!(
+        f.ready(Channel::Email, Category::Transactional, due_at)
+            .await
+            .len(),
+        1
+    );
     assert_eq!(f.plan(due_at).await, 0, "the message has its own time");
 
     let claimed = f.claim(one.id, due_at).await;
     assert_eq!(claimed.tries, 2);
     assert_eq!(f.status(one.id).await, status(Reason::Ready));
     // A retry after the expiry comes due at the expiry, where its claim ends it.
-    assert!(f.settle(&claimed, retry(start() + DAY * 9, Reason::Retry), due_at).await);
+    assert!(
+        f.settle(&claimed, retry(start() + DAY * 9, Reason::Retry), due_at)
+            .await
+    );
     let end = start() + DAY;
-    assert_eq!(f.ready(Channel::Email, Category::Transactional, end).await.len(), 1);
+    assert_eq!(
+        f.ready(Channel::Email, Category::Transactional, end)
+            .await
+            .len(),
+        1
+    );
     let claim = f.claim_of(&f.message(one.id).await, end);
     assert_eq!(f.store.claim(claim).await.unwrap(), ClaimOutcome::Refused);
     assert_eq!(f.status(one.id).await, status(Reason::Expired));
@@ -146,13 +215,20 @@ pub(crate) async fn a_permanent_failure_falls_back_and_then_fails(f: Fixture) {
     assert!(f.settle(&claimed, rejected(), start()).await);
     let record = f.record(one.id).await;
     assert_eq!(record.notification.status, status(Reason::ProviderRejected));
-    let states: Vec<_> = record.messages.iter().map(|message| message.state).collect();
+    let states: Vec<_> = record
+        .messages
+        .iter()
+        .map(|message| message.state)
+        .collect();
     assert_eq!(states, [MessageState::Bounced, MessageState::Bounced]);
     assert_eq!(record.attempts.len(), 2);
 }
 
 pub(crate) async fn every_channel_counts_together(f: Fixture) {
-    let new = || f.intent("ada").with(|intent| intent.template = "everywhere".to_owned());
+    let new = || {
+        f.intent("ada")
+            .with(|intent| intent.template = "everywhere".to_owned())
+    };
     let settle = async |id, endings: [Ending; 2]| {
         for ending in endings {
             assert_eq!(f.status(id).await, status(Reason::Ready));
@@ -162,48 +238,92 @@ pub(crate) async fn every_channel_counts_together(f: Fixture) {
         f.status(id).await
     };
     let one = f.accept(new()).await;
-    assert_eq!(settle(one.id, [rejected(), sent()]).await, status(Reason::HandedOver));
+    assert_eq!(
+        settle(one.id, [rejected(), sent()]).await,
+        status(Reason::HandedOver)
+    );
     let two = f.accept(new()).await;
-    assert_eq!(settle(two.id, [sent(), rejected()]).await, status(Reason::HandedOver));
+    assert_eq!(
+        settle(two.id, [sent(), rejected()]).await,
+        status(Reason::HandedOver)
+    );
     let three = f.accept(new()).await;
-    assert_eq!(settle(three.id, [rejected(), rejected()]).await, status(Reason::ProviderRejected));
+    assert_eq!(
+        settle(three.id, [rejected(), rejected()]).await,
+        status(Reason::ProviderRejected)
+    );
     // Half of it gone: calling off stops the other half, and it counts as missed.
     let four = f.accept(new()).await;
     f.send(four.id, start()).await;
     let target = CancelTarget::Notification(four.id);
-    let cancelled = f.store.cancel(&shop(), target, start()).await.unwrap().unwrap();
+    let cancelled = f
+        .store
+        .cancel(&shop(), target, start())
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!((cancelled.cancelled, cancelled.missed), (0, 1));
     let record = f.record(four.id).await;
     assert_eq!(record.notification.status, status(Reason::HandedOver));
-    let states: BTreeSet<_> = record.messages.iter().map(|message| message.state).collect();
-    assert_eq!(states, BTreeSet::from([MessageState::Sent, MessageState::Cancelled]));
+    let states: BTreeSet<_> = record
+        .messages
+        .iter()
+        .map(|message| message.state)
+        .collect();
+    assert_eq!(
+        states,
+        BTreeSet::from([MessageState::Sent, MessageState::Cancelled])
+    );
 }
 
 pub(crate) async fn an_unknown_is_held_until_its_expiry(f: Fixture) {
     let f = f.capped(1);
-    let one = f.accept(f.intent("ada").category(Category::Marketing)).await;
+    let one = f
+        .accept(f.intent("ada").category(Category::Marketing))
+        .await;
     let claimed = f.claim(one.id, start()).await;
-    assert!(f.settle(&claimed, Ending::Unknown { resend_at: None }, start()).await);
+    assert!(
+        f.settle(&claimed, Ending::Unknown { resend_at: None }, start())
+            .await
+    );
     let record = f.record(one.id).await;
     assert_eq!(record.notification.status, status(Reason::ProviderUnknown));
     assert_eq!(record.messages[0].state, MessageState::Unknown);
     assert_eq!(record.attempts[0].result, AttemptResult::Unknown);
-    assert_eq!(f.store.next_due().await.unwrap(), record.notification.due_at);
-    assert!(!f.settle(&claimed, sent(), start()).await, "the fence has moved");
-    let missed = f.store.cancel(&shop(), CancelTarget::Notification(one.id), start()).await;
+    assert_eq!(
+        f.store.next_due().await.unwrap(),
+        record.notification.due_at
+    );
+    assert!(
+        !f.settle(&claimed, sent(), start()).await,
+        "the fence has moved"
+    );
+    let missed = f
+        .store
+        .cancel(&shop(), CancelTarget::Notification(one.id), start())
+        .await;
     assert_eq!(missed.unwrap().unwrap().missed, 1);
     assert_eq!(f.store.end_unknown(start() + SECOND).await.unwrap(), 0);
     assert_eq!(f.store.end_unknown(start() + DAY).await.unwrap(), 1);
     assert_eq!(f.status(one.id).await, Status::UNKNOWN_ENDED);
-    let next = f.accept(f.intent("ada").category(Category::Marketing)).await;
-    assert_eq!(next.status, status(Reason::BudgetExceeded), "it may have been sent, so it counts");
+    let next = f
+        .accept(f.intent("ada").category(Category::Marketing))
+        .await;
+    assert_eq!(
+        next.status,
+        status(Reason::BudgetExceeded),
+        "it may have been sent, so it counts"
+    );
 }
 
 pub(crate) async fn an_unknown_is_sent_again_with_the_same_id(f: Fixture) {
     let one = f.accept(f.intent("ada")).await;
     let claimed = f.claim(one.id, start()).await;
     let resend_at = Some(start() + SECOND);
-    assert!(f.settle(&claimed, Ending::Unknown { resend_at }, start()).await);
+    assert!(
+        f.settle(&claimed, Ending::Unknown { resend_at }, start())
+            .await
+    );
     assert_eq!(f.status(one.id).await, status(Reason::Retry));
     let message = f.message(one.id).await;
     assert_eq!(message.id, claimed.claim.message);
@@ -217,9 +337,31 @@ pub(crate) async fn an_unknown_is_sent_again_with_the_same_id(f: Fixture) {
     assert_eq!(f.status(one.id).await, status(Reason::HandedOver));
 }
 
+pub(crate) async fn a_resend_that_expires_ends_as_unknown(f: Fixture) {
+    let one = f.accept(f.intent("ada")).await;
+    let claimed = f.claim(one.id, start()).await;
+    let resend_at = Some(start() + SECOND);
+    assert!(
+        f.settle(&claimed, Ending::Unknown { resend_at }, start())
+            .await
+    );
+    let end = start() + DAY;
+    let claim = f.claim_of(&f.message(one.id).await, end);
+    assert_eq!(f.store.claim(claim).await.unwrap(), ClaimOutcome::Refused);
+    assert_eq!(f.status(one.id).await, status(Reason::ProviderUnknown));
+    assert_eq!(f.store.end_unknown(end).await.unwrap(), 1);
+    assert_eq!(
+        f.status(one.id).await,
+        Status::UNKNOWN_ENDED,
+        "not EXPIRED: it may be there"
+    );
+}
+
 pub(crate) async fn dead_processes_are_taken_over(f: Fixture) {
     let order = f.accept(f.intent("ada")).await;
-    let news = f.accept(f.intent("ada").category(Category::Marketing)).await;
+    let news = f
+        .accept(f.intent("ada").category(Category::Marketing))
+        .await;
     let waiting = f.accept(f.intent("ada")).await;
     let dead = f.claim(order.id, start()).await;
     f.claim(news.id, start()).await;
@@ -237,8 +379,16 @@ pub(crate) async fn dead_processes_are_taken_over(f: Fixture) {
     let record = f.record(order.id).await;
     assert_eq!(record.attempts[0].result, AttemptResult::Unknown);
     assert_eq!(record.messages[0].id, dead.claim.message);
-    assert_eq!(f.ready(Channel::Email, Category::Transactional, now).await.len(), 2);
-    assert!(!f.settle(&dead, sent(), now).await, "the dead one's answer comes too late");
+    assert_eq!(
+        f.ready(Channel::Email, Category::Transactional, now)
+            .await
+            .len(),
+        2
+    );
+    assert!(
+        !f.settle(&dead, sent(), now).await,
+        "the dead one's answer comes too late"
+    );
 }
 
 pub(crate) async fn what_could_not_be_rendered_is_settled_without_a_claim(f: Fixture) {
@@ -268,7 +418,10 @@ pub(crate) async fn what_could_not_be_rendered_is_settled_without_a_claim(f: Fix
 }
 
 pub(crate) async fn cancelling_calls_off_what_is_not_handed_over(f: Fixture) {
-    let keyed = || f.intent("ada").with(|intent| intent.cancellation_key = "order:1".to_owned());
+    let keyed = || {
+        f.intent("ada")
+            .with(|intent| intent.cancellation_key = "order:1".to_owned())
+    };
     let sent_before = f.accept(keyed()).await;
     f.send(sent_before.id, start()).await;
     let sending = f.accept(keyed()).await;
@@ -280,15 +433,28 @@ pub(crate) async fn cancelling_calls_off_what_is_not_handed_over(f: Fixture) {
     let others = f.accept(keyed().by(other_caller())).await;
 
     let key = CancelTarget::Key("order:1".to_owned());
-    let cancelled = f.store.cancel(&shop(), key, start()).await.unwrap().unwrap();
-    assert_eq!(cancelled, Cancelled { cancelled: 2, missed: 2 });
+    let cancelled = f
+        .store
+        .cancel(&shop(), key, start())
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        cancelled,
+        Cancelled {
+            cancelled: 2,
+            missed: 2
+        }
+    );
     for id in [queued.id, held.id] {
         assert_eq!(f.status(id).await, status(Reason::Cancelled));
     }
     assert_eq!(f.plan(start() + SECOND).await, 0);
     assert!(f.settle(&claimed, sent(), start()).await);
     assert_eq!(f.status(sending.id).await, status(Reason::HandedOver));
-    let left = f.ready(Channel::Email, Category::Transactional, start()).await;
+    let left = f
+        .ready(Channel::Email, Category::Transactional, start())
+        .await;
     assert_eq!(left.len(), 1, "only the other caller's");
 
     let cancel = async |id| {
@@ -297,9 +463,21 @@ pub(crate) async fn cancelling_calls_off_what_is_not_handed_over(f: Fixture) {
     };
     assert_eq!(cancel(others.id).await, None);
     assert_eq!(cancel(f.ids.notification(start())).await, None);
-    assert_eq!(cancel(queued.id).await, Some(Cancelled { cancelled: 0, missed: 1 }));
+    assert_eq!(
+        cancel(queued.id).await,
+        Some(Cancelled {
+            cancelled: 0,
+            missed: 1
+        })
+    );
     let last = f.accept(f.intent("ada")).await;
-    assert_eq!(cancel(last.id).await, Some(Cancelled { cancelled: 1, missed: 0 }));
+    assert_eq!(
+        cancel(last.id).await,
+        Some(Cancelled {
+            cancelled: 1,
+            missed: 0
+        })
+    );
     let unused = CancelTarget::Key("order:2".to_owned());
     let none = f.store.cancel(&shop(), unused, start()).await.unwrap();
     assert_eq!(none, Some(Cancelled::default()));
@@ -310,9 +488,15 @@ pub(crate) async fn the_next_due_time_is_the_earliest(f: Fixture) {
     let at = |seconds: i32| start() + SECOND * seconds;
     let micros = |instant: jiff::Timestamp| instant.as_microsecond();
     let next = async || micros(f.store.next_due().await.unwrap().unwrap());
-    f.accept(f.intent("ada").with(|intent| intent.send_time = Some(at(60)))).await;
+    f.accept(
+        f.intent("ada")
+            .with(|intent| intent.send_time = Some(at(60))),
+    )
+    .await;
     assert_eq!(next().await, micros(at(60)));
-    let one = f.accept(f.intent("ada").category(Category::Marketing)).await;
+    let one = f
+        .accept(f.intent("ada").category(Category::Marketing))
+        .await;
     assert_eq!(next().await, micros(start()));
     let claimed = f.claim(one.id, start()).await;
     assert_eq!(next().await, micros(at(60)));

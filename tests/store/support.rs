@@ -109,7 +109,12 @@ impl Fixture {
         self.accept_at(new, atomic, start()).await
     }
 
-    pub(crate) async fn accept_at(&self, new: Vec<New>, atomic: bool, now: Timestamp) -> Vec<AcceptOutcome> {
+    pub(crate) async fn accept_at(
+        &self,
+        new: Vec<New>,
+        atomic: bool,
+        now: Timestamp,
+    ) -> Vec<AcceptOutcome> {
         let batch = new.into_iter().map(New::into).collect();
         self.store
             .accept(batch, atomic, now, self.plans.clone())
@@ -125,7 +130,10 @@ impl Fixture {
     }
 
     pub(crate) async fn plan(&self, now: Timestamp) -> usize {
-        self.store.plan_due(now, 100, self.plans.clone()).await.unwrap()
+        self.store
+            .plan_due(now, 100, self.plans.clone())
+            .await
+            .unwrap()
     }
 
     pub(crate) async fn record(&self, id: NotificationId) -> Record {
@@ -136,7 +144,12 @@ impl Fixture {
         self.record(id).await.notification.status
     }
 
-    pub(crate) async fn ready(&self, channel: Channel, category: Category, now: Timestamp) -> Vec<Ready> {
+    pub(crate) async fn ready(
+        &self,
+        channel: Channel,
+        category: Category,
+        now: Timestamp,
+    ) -> Vec<Ready> {
         self.store
             .ready(channel, category.lane(), now, 1000)
             .await
@@ -457,7 +470,10 @@ impl Plans for TestPlans {
     fn plan(&self, case: &Case) -> Plan {
         let verdict = self.verdict(case);
         let mut evidence = serde_json::Map::new();
-        evidence.insert("given_name".to_owned(), case.customer.profile.given_name.reveal().into());
+        evidence.insert(
+            "given_name".to_owned(),
+            case.customer.profile.given_name.reveal().into(),
+        );
         let decision = Decision {
             verdict: verdict.clone(),
             steps: vec![Step {

@@ -73,7 +73,13 @@ pub(super) async fn run(tx: &mut Tx, intakes: &[&Intake]) -> StoreResult<Vec<Vec
     let fresh: Vec<_> = intakes
         .iter()
         .zip(&slots)
-        .flat_map(|(intake, slots)| intake.batch.iter().zip(slots).map(move |pair| (*intake, pair)))
+        .flat_map(|(intake, slots)| {
+            intake
+                .batch
+                .iter()
+                .zip(slots)
+                .map(move |pair| (*intake, pair))
+        })
         .filter(|(_, (_, slot))| matches!(slot, Slot::Fresh(_)))
         .map(|(intake, (new, _))| (intake, new))
         .collect();
@@ -96,10 +102,7 @@ pub(super) async fn run(tx: &mut Tx, intakes: &[&Intake]) -> StoreResult<Vec<Vec
         .collect()
 }
 
-fn outcome(
-    slot: Slot,
-    seen: &HashMap<NotificationId, Notification>,
-) -> StoreResult<AcceptOutcome> {
+fn outcome(slot: Slot, seen: &HashMap<NotificationId, Notification>) -> StoreResult<AcceptOutcome> {
     let find = |id: NotificationId| {
         seen.get(&id)
             .cloned()
@@ -213,7 +216,14 @@ async fn store(
         }
         unit.add(Open::new(notification));
         if let Some(key) = collapse_key(notification) {
-            collapse(&mut unit, &mut facts, &mut marks, key, notification, intake.now);
+            collapse(
+                &mut unit,
+                &mut facts,
+                &mut marks,
+                key,
+                notification,
+                intake.now,
+            );
         }
         let mut considered = notification.clone();
         considered.intent.attachments.clear();

@@ -10,7 +10,8 @@ use crate::domain::reason::{Reason, Status};
 use crate::domain::shop::Identity;
 use crate::store::{CancelTarget, Cancelled, StoreResult};
 
-pub(super) const ENDED: &str = "SELECT h.shop, h.caller FROM json_each(?1) j CROSS JOIN history h ON h.id = unhex(j.value)";
+pub(super) const ENDED: &str =
+    "SELECT h.shop, h.caller FROM json_each(?1) j CROSS JOIN history h ON h.id = unhex(j.value)";
 pub(super) const OPEN_BY_KEY: &str = "SELECT n.id FROM notification n WHERE n.shop = ?1 AND n.caller = ?2 \
     AND n.cancellation_key = ?3 AND n.cancellation_key <> ''";
 pub(super) const ENDED_BY_KEY: &str = "SELECT count(*) FROM history h WHERE h.shop = ?1 AND h.caller = ?2 \
@@ -27,11 +28,11 @@ pub(super) async fn run(
     match target {
         CancelTarget::Notification(id) => {
             unit.load(tx, &[*id]).await?;
-            match unit.get(*id) {
-                Some(open) if open.head.identity == *identity => {}
-                Some(_) => return Ok(None),
+            let open = unit.get(*id).map(|open| open.head.identity == *identity);
+            match open {
+                Some(true) => {}
                 None if has_ended(tx, identity, id_list([id])).await? => cancelled.missed = 1,
-                None => return Ok(None),
+                Some(false) | None => return Ok(None),
             }
         }
         CancelTarget::Key(key) => {

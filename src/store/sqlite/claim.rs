@@ -20,9 +20,7 @@ pub(super) async fn run(tx: &mut Tx, claims: &[&Claim]) -> StoreResult<Vec<Claim
         .iter()
         .flat_map(|open| {
             let shop = &open.head.identity.shop;
-            open.held
-                .iter()
-                .map(|held| held.letter.address_key(shop))
+            open.held.iter().map(|held| held.letter.address_key(shop))
         })
         .collect();
     let dead = suppressed(&mut tx.conn, &addresses).await?;
@@ -41,10 +39,7 @@ fn begin(unit: &mut Unit, claim: &Claim, dead: &HashMap<AddressKey, String>) -> 
     let now = claim.now;
     let shop = open.head.identity.shop.clone();
     let expired = open.head.expire_time.as_microsecond() <= now.as_microsecond();
-    let underway = matches!(
-        open.head.status.state,
-        State::Processing | State::Scheduled
-    );
+    let underway = matches!(open.head.status.state, State::Processing | State::Scheduled);
     let Some(held) = open.message_mut(claim.message) else {
         return ClaimOutcome::Refused;
     };

@@ -78,8 +78,8 @@ fn compute(
     change: &Change,
     now: Timestamp,
 ) -> Result<Customer, Rejection> {
-    let mut after = std::panic::catch_unwind(AssertUnwindSafe(|| change(before)))
-        .unwrap_or_else(|_| {
+    let mut after =
+        std::panic::catch_unwind(AssertUnwindSafe(|| change(before))).unwrap_or_else(|_| {
             Err(Rejection::new(
                 RejectionReason::Internal,
                 "the change could not be computed",

@@ -106,11 +106,7 @@ fn forget_charge(open: &mut Open) {
     }
 }
 
-async fn anonymise(
-    tx: &mut Tx,
-    ids: &[NotificationId],
-    pseudonym: &CustomerId,
-) -> StoreResult<()> {
+async fn anonymise(tx: &mut Tx, ids: &[NotificationId], pseudonym: &CustomerId) -> StoreResult<()> {
     let list = id_list(ids);
     let rows = sqlx::query(DETAILS)
         .bind(list.as_str())

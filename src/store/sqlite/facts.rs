@@ -117,9 +117,7 @@ impl Facts {
             ..Self::default()
         };
         let keys: HashSet<_> = notifications.iter().map(|one| customer_key(one)).collect();
-        let keys = serde_json::to_value(keys)
-            .unwrap_or_default()
-            .to_string();
+        let keys = serde_json::to_value(keys).unwrap_or_default().to_string();
         for customer in load_customers(conn, keys.clone()).await? {
             facts.customers.insert(customer.0, customer.1);
         }

@@ -320,12 +320,8 @@ impl Open {
 
     /// Ends what was held as unknown.
     pub(super) fn end_unknown(&mut self, now: Timestamp) {
-        let sent = |held: &Held| {
-            matches!(
-                held.state(),
-                MessageState::Sent | MessageState::Delivered
-            )
-        };
+        let sent =
+            |held: &Held| matches!(held.state(), MessageState::Sent | MessageState::Delivered);
         let status = if self.held.iter().any(sent) {
             Status::from(Reason::HandedOver)
         } else {

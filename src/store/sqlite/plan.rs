@@ -43,13 +43,15 @@ pub(super) async fn run(
         .iter()
         .map(|open| (&open.head.identity.shop, &open.head.customer))
         .collect();
-    let list = serde_json::to_value(customers).map_err(corrupt)?.to_string();
+    let list = serde_json::to_value(customers)
+        .map_err(corrupt)?
+        .to_string();
     let waiters = find_ids(&mut tx.conn, WAITERS, list).await?;
     unit.load(tx, &waiters).await?;
 
     let ids: BTreeSet<_> = unit.iter().map(|open| open.head.id).collect();
     let mut notifications = lookup::notifications(&mut tx.conn, &ids, false).await?;
-    notifications.sort_by(|left, right| rank(left).cmp(&rank(right)));
+    notifications.sort_by_key(rank);
     let secret = tx.secret;
     let cases: Vec<_> = notifications.iter().collect();
     let mut facts = Facts::load(&mut tx.conn, &secret, &cases, now).await?;

@@ -225,10 +225,7 @@ impl Head {
                 .try_get::<Option<String>, _>(11)?
                 .map(|task| Task::read(&task))
                 .transpose()?,
-            due_at: row
-                .try_get::<Option<i64>, _>(12)?
-                .map(time)
-                .transpose()?,
+            due_at: row.try_get::<Option<i64>, _>(12)?.map(time).transpose()?,
             expire_time: instant(13)?,
             event_time: instant(14)?,
             create_time: instant(15)?,

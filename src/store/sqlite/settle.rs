@@ -155,9 +155,9 @@ pub(super) async fn take_over(
     unit.load(tx, &ids).await?;
     let mut orphans = Vec::new();
     for open in unit.iter_mut() {
-        let resend = rules
-            .iter()
-            .any(|(category, rule)| *category == open.head.category && *rule == UnknownRule::Resend);
+        let resend = rules.iter().any(|(category, rule)| {
+            *category == open.head.category && *rule == UnknownRule::Resend
+        });
         let resend_at = resend.then_some(now);
         let sending: Vec<_> = open
             .held
