@@ -3,9 +3,8 @@
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{Connection as _, Row as _};
 
-use super::{
-    accept, cancel, customers, erase, facts, lookup, options, pending, plan, settle, unit,
-};
+use super::folder::options;
+use super::{accept, cancel, customers, erase, facts, lookup, pending, plan, settle, unit};
 use crate::domain::filter::{Field, Filter};
 use crate::domain::id::{Ids, NotificationId};
 use crate::domain::shop::Identity;
