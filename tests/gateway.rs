@@ -46,7 +46,7 @@ fn request(id: &str, intent: NotificationIntent) -> SendNotificationRequest {
     }
 }
 
-async fn send(client: &mut Client, id: &str, intent: NotificationIntent) -> (Notification, bool) {
+async fn send(client: &Client, id: &str, intent: NotificationIntent) -> (Notification, bool) {
     let answer = client
         .notifications()
         .send_notification(request(id, intent))
@@ -56,7 +56,7 @@ async fn send(client: &mut Client, id: &str, intent: NotificationIntent) -> (Not
     (answer.notification.unwrap(), answer.replayed)
 }
 
-async fn get(client: &mut Client, name: &str) -> Notification {
+async fn get(client: &Client, name: &str) -> Notification {
     let request = GetNotificationRequest { name: name.into() };
     client
         .notifications()
@@ -68,7 +68,7 @@ async fn get(client: &mut Client, name: &str) -> Notification {
         .unwrap()
 }
 
-async fn reach(client: &mut Client, name: &str, state: notification::State) -> Notification {
+async fn reach(client: &Client, name: &str, state: notification::State) -> Notification {
     for _ in 0..500 {
         let found = get(client, name).await;
         if found.state() == state {
@@ -88,11 +88,11 @@ async fn at_noon() -> Embedded {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_intent_becomes_a_message() {
-    let mut gateway = at_noon().await;
-    let (accepted, replayed) = send(&mut gateway.client, "r-1", shipped("4711")).await;
+    let gateway = at_noon().await;
+    let (accepted, replayed) = send(&gateway.client, "r-1", shipped("4711")).await;
     assert!(!replayed);
     gateway.settle().await;
-    let sent = get(&mut gateway.client, &accepted.name).await;
+    let sent = get(&gateway.client, &accepted.name).await;
     assert_eq!(
         (sent.state(), sent.state_reason.as_str()),
         (notification::State::Sent, "HANDED_OVER")
@@ -110,9 +110,9 @@ async fn an_intent_becomes_a_message() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_id_means_one_notification() {
-    let mut gateway = at_noon().await;
-    let (first, _) = send(&mut gateway.client, "r-1", shipped("4711")).await;
-    let (again, replayed) = send(&mut gateway.client, "r-1", shipped("4711")).await;
+    let gateway = at_noon().await;
+    let (first, _) = send(&gateway.client, "r-1", shipped("4711")).await;
+    let (again, replayed) = send(&gateway.client, "r-1", shipped("4711")).await;
     assert!(replayed);
     assert_eq!(again.name, first.name);
 
@@ -127,8 +127,8 @@ async fn a_request_id_means_one_notification() {
     // A hundred at once are one.
     let mut calls = tokio::task::JoinSet::new();
     for _ in 0..100 {
-        let mut client = gateway.client.clone();
-        calls.spawn(async move { send(&mut client, "r-2", shipped("4713")).await });
+        let client = gateway.client.clone();
+        calls.spawn(async move { send(&client, "r-2", shipped("4713")).await });
     }
     let answers = calls.join_all().await;
     let names: BTreeSet<_> = answers
@@ -142,7 +142,7 @@ async fn a_request_id_means_one_notification() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_is_all_or_none_unless_asked_otherwise() {
-    let mut gateway = at_noon().await;
+    let gateway = at_noon().await;
     let mut bad = shipped("2");
     bad.template = "no.such".into();
     let mut batch = BatchSendNotificationsRequest {
@@ -173,11 +173,11 @@ async fn a_batch_is_all_or_none_unless_asked_otherwise() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_waits_can_be_called_off_and_what_is_sent_cannot() {
-    let mut gateway = at_noon().await;
+    let gateway = at_noon().await;
     let mut later = shipped("4711");
     later.send_time = Some(proto::wire_time("2026-11-24T11:00:00Z".parse().unwrap()));
     later.cancellation_key = "orders/4711".into();
-    let (waiting, _) = send(&mut gateway.client, "later", later).await;
+    let (waiting, _) = send(&gateway.client, "later", later).await;
     assert_eq!(
         (waiting.state(), waiting.state_reason.as_str()),
         (notification::State::Scheduled, "SEND_TIME")
@@ -196,11 +196,11 @@ async fn what_waits_can_be_called_off_and_what_is_sent_cannot() {
         .into_inner();
     assert_eq!((answer.cancelled_count, answer.missed_count), (1, 0));
     assert_eq!(
-        get(&mut gateway.client, &waiting.name).await.state(),
+        get(&gateway.client, &waiting.name).await.state(),
         notification::State::Cancelled
     );
 
-    let (sent, _) = send(&mut gateway.client, "now", shipped("4712")).await;
+    let (sent, _) = send(&gateway.client, "now", shipped("4712")).await;
     gateway.settle().await;
     let name = cancel_notification_request::Target::Name(sent.name);
     let refused = gateway
@@ -214,7 +214,7 @@ async fn what_waits_can_be_called_off_and_what_is_sent_cannot() {
         .run_until("2026-11-25T11:00:00Z".parse().unwrap())
         .await;
     assert_eq!(
-        get(&mut gateway.client, &waiting.name).await.state(),
+        get(&gateway.client, &waiting.name).await.state(),
         notification::State::Cancelled
     );
     gateway.stop().await;
@@ -222,22 +222,22 @@ async fn what_waits_can_be_called_off_and_what_is_sent_cannot() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_send_time_is_kept_and_the_choices_of_that_time_count() {
-    let mut gateway = at_noon().await;
+    let gateway = at_noon().await;
     let mut later = shipped("4711");
     later.send_time = Some(proto::wire_time("2026-11-24T11:00:00Z".parse().unwrap()));
-    let (waiting, _) = send(&mut gateway.client, "later", later).await;
+    let (waiting, _) = send(&gateway.client, "later", later).await;
     gateway
         .run_until("2026-11-24T10:59:59Z".parse().unwrap())
         .await;
     assert_eq!(
-        get(&mut gateway.client, &waiting.name).await.state(),
+        get(&gateway.client, &waiting.name).await.state(),
         notification::State::Scheduled
     );
     gateway
         .run_until("2026-11-24T11:00:01Z".parse().unwrap())
         .await;
     assert_eq!(
-        get(&mut gateway.client, &waiting.name).await.state(),
+        get(&gateway.client, &waiting.name).await.state(),
         notification::State::Sent
     );
     gateway.stop().await;
@@ -245,7 +245,7 @@ async fn a_send_time_is_kept_and_the_choices_of_that_time_count() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_older_estimate_never_follows_a_newer_one() {
-    let mut gateway = at_noon().await;
+    let gateway = at_noon().await;
     let estimate = |event_time: &str| {
         let mut intent = shipped("4711");
         intent.collapse_key = "delivery:4711".into();
@@ -253,25 +253,25 @@ async fn an_older_estimate_never_follows_a_newer_one() {
         intent
     };
     let (newer, _) = send(
-        &mut gateway.client,
+        &gateway.client,
         "newer",
         estimate("2026-11-23T10:30:00Z"),
     )
     .await;
     gateway.settle().await;
     let (older, _) = send(
-        &mut gateway.client,
+        &gateway.client,
         "older",
         estimate("2026-11-23T10:00:00Z"),
     )
     .await;
     gateway.settle().await;
     assert_eq!(
-        get(&mut gateway.client, &newer.name).await.state(),
+        get(&gateway.client, &newer.name).await.state(),
         notification::State::Sent
     );
     assert_eq!(
-        get(&mut gateway.client, &older.name).await.state_reason,
+        get(&gateway.client, &older.name).await.state_reason,
         "COLLAPSED"
     );
     gateway.stop().await;
@@ -279,10 +279,8 @@ async fn an_older_estimate_never_follows_a_newer_one() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dry_run_tells_and_stores_nothing() {
-    let mut gateway = at_noon().await;
-    let subject = Some(explain_notification_request::Subject::Intent(Box::new(
-        shipped("4711"),
-    )));
+    let gateway = at_noon().await;
+    let subject = Some(explain_notification_request::Subject::Intent(shipped("4711")));
     let request = ExplainNotificationRequest {
         subject,
         evaluate_time: None,
@@ -306,7 +304,7 @@ async fn a_dry_run_tells_and_stores_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_customer_needs_a_contact_snapshot() {
-    let mut gateway = at_noon().await;
+    let gateway = at_noon().await;
     let mut intent = shipped("4711");
     intent.recipient = Some(notification_intent::Recipient::CustomerId("c-1".into()));
     let refused = gateway
@@ -332,17 +330,17 @@ async fn an_unknown_customer_needs_a_contact_snapshot() {
         .upsert_customer(upsert)
         .await
         .unwrap();
-    let (accepted, _) = send(&mut gateway.client, "r-1", intent).await;
+    let (accepted, _) = send(&gateway.client, "r-1", intent).await;
     assert_eq!(accepted.state_reason, "NO_CONTACT_POINT");
     gateway.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_and_filters_find_what_is_asked_for() {
-    let mut gateway = at_noon().await;
+    let gateway = at_noon().await;
     for order in 0..7 {
         send(
-            &mut gateway.client,
+            &gateway.client,
             &format!("r-{order}"),
             shipped(&order.to_string()),
         )
@@ -409,7 +407,7 @@ async fn nothing_acknowledged_is_lost_over_a_kill() {
     let client = Client::connect(&binary.grpc).await.unwrap();
     let mut calls = tokio::task::JoinSet::new();
     for caller in 0..16 {
-        let mut client = client.clone();
+        let client = client.clone();
         calls.spawn(async move {
             let mut accepted = Vec::new();
             for order in 0.. {
@@ -436,10 +434,10 @@ async fn nothing_acknowledged_is_lost_over_a_kill() {
     );
 
     let binary = Binary::dev(folder.path());
-    let mut client = Client::connect(&binary.grpc).await.unwrap();
+    let client = Client::connect(&binary.grpc).await.unwrap();
     for (id, name) in &accepted {
-        reach(&mut client, name, notification::State::Sent).await;
-        let (again, replayed) = send(&mut client, id, shipped(id)).await;
+        reach(&client, name, notification::State::Sent).await;
+        let (again, replayed) = send(&client, id, shipped(id)).await;
         assert!(replayed, "{id} was forgotten");
         assert_eq!(again.name, *name);
     }
@@ -451,20 +449,20 @@ async fn nothing_acknowledged_is_lost_over_a_kill() {
 async fn a_watch_goes_on_after_a_kill() {
     let folder = folder();
     let binary = Binary::dev(folder.path());
-    let mut client = Client::connect(&binary.grpc).await.unwrap();
+    let client = Client::connect(&binary.grpc).await.unwrap();
     let mut watch = client
         .notifications()
         .watch_notifications(WatchNotificationsRequest::default())
         .await
         .unwrap()
         .into_inner();
-    send(&mut client, "before", shipped("1")).await;
+    send(&client, "before", shipped("1")).await;
     let first = watch.message().await.unwrap().unwrap();
     let mut ids = vec![first.event.unwrap().id];
     let token = first.resume_token;
     for order in 2..20 {
         send(
-            &mut client,
+            &client,
             &format!("r-{order}"),
             shipped(&order.to_string()),
         )
@@ -473,7 +471,7 @@ async fn a_watch_goes_on_after_a_kill() {
     binary.kill();
 
     let binary = Binary::dev(folder.path());
-    let mut client = Client::connect(&binary.grpc).await.unwrap();
+    let client = Client::connect(&binary.grpc).await.unwrap();
     let resume = WatchNotificationsRequest {
         resume_token: token,
         ..Default::default()
@@ -484,7 +482,7 @@ async fn a_watch_goes_on_after_a_kill() {
         .await
         .unwrap()
         .into_inner();
-    send(&mut client, "after", shipped("after")).await;
+    send(&client, "after", shipped("after")).await;
     let mut sent = BTreeSet::new();
     while sent.len() < 20 {
         let message = tokio::time::timeout(Duration::from_secs(20), watch.message())

@@ -211,7 +211,7 @@ fn timeline(events: &[Value]) -> BinaryHeap<Reverse<Due>> {
     heap
 }
 
-async fn introduce(gateway: &mut Embedded, customers: &[Value]) {
+async fn introduce(gateway: &Embedded, customers: &[Value]) {
     for chunk in customers.chunks(500) {
         let (requests, preferences): (Vec<_>, Vec<_>) = chunk.iter().map(customer).unzip();
         let names: Vec<String> = requests
@@ -259,7 +259,7 @@ async fn introduce(gateway: &mut Embedded, customers: &[Value]) {
 }
 
 /// Plays the events; answers with how many intents were accepted.
-async fn play(gateway: &mut Embedded, events: &[Value]) -> u64 {
+async fn play(gateway: &Embedded, events: &[Value]) -> u64 {
     let mut timeline = timeline(events);
     let (sender, receiver) = tokio::sync::mpsc::channel(16);
     let stream = tokio_stream::wrappers::ReceiverStream::new(receiver);
@@ -459,9 +459,9 @@ async fn run(folder: &Path, policy: Option<&str>, caps: &[(i64, usize)]) -> (usi
         lines(&folder.join("events.jsonl")),
     );
     let first: Timestamp = text(&events[0], "at").parse().unwrap();
-    let mut gateway = Embedded::start_at(first, policy).await;
-    introduce(&mut gateway, &customers).await;
-    let accepted = play(&mut gateway, &events).await;
+    let gateway = Embedded::start_at(first, policy).await;
+    introduce(&gateway, &customers).await;
+    let accepted = play(&gateway, &events).await;
     let records = gateway.all().await;
     report(&records, accepted);
     let zone = |line: &Value| {

@@ -1,5 +1,13 @@
 //! The promises of the store, written against `dyn Store`: each implementation runs every one of them.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and one prints what it measured"
+)]
+
 #[path = "store/accepting.rs"]
 mod accepting;
 #[path = "store/embedded.rs"]
@@ -52,6 +60,7 @@ promises! {
         every_channel_counts_together
         an_unknown_is_held_until_its_expiry
         an_unknown_is_sent_again_with_the_same_id
+        a_resend_that_expires_ends_as_unknown
         dead_processes_are_taken_over
         what_could_not_be_rendered_is_settled_without_a_claim
         cancelling_calls_off_what_is_not_handed_over

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use tidings::domain::customer::CustomerId;
+use tidings::domain::id::NotificationId;
 use tidings::store::sqlite::{OpenError, SqliteStore};
-use tidings::store::{AcceptOutcome, Customers as _, Ledger as _, StoreError};
+use tidings::store::{AcceptOutcome, Customers as _, Ledger as _, Lookup as _, StoreError};
 
 use crate::support::*;
 
@@ -207,13 +208,22 @@ async fn how_many_a_second() {
     const CALLERS: usize = 64;
     const EACH: usize = 40;
     let f = Arc::new(Fixture::sqlite().await);
-    let begin = Instant::now();
-    let callers: Vec<_> = (0..CALLERS)
+    // Made beforehand: checking a phone number costs more than storing an intent.
+    let made: Vec<Vec<_>> = (0..CALLERS)
         .map(|caller| {
+            (0..EACH)
+                .map(|index| f.intent(&format!("c-{caller}-{index}")))
+                .collect()
+        })
+        .collect();
+    let begin = Instant::now();
+    let callers: Vec<_> = made
+        .into_iter()
+        .map(|own| {
             let f = Arc::clone(&f);
             tokio::spawn(async move {
-                for index in 0..EACH {
-                    f.accept(f.intent(&format!("c-{caller}-{index}"))).await;
+                for new in own {
+                    f.accept(new).await;
                 }
             })
         })
@@ -267,4 +277,73 @@ async fn how_many_a_second() {
         rate(sent, begin.elapsed())
     );
     assert_eq!(sent, 1000, "as many as one page of ready ones");
+}
+
+const VICTIM_FOLDER: &str = "TIDINGS_TEST_VICTIM_FOLDER";
+
+/// Not a test of its own: the process that the next test kills. It prints each id that was answered OK.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn victim() {
+    let Ok(folder) = std::env::var(VICTIM_FOLDER) else {
+        return;
+    };
+    let store = SqliteStore::open(Path::new(&folder), start())
+        .await
+        .unwrap();
+    let store = Arc::new(store);
+    let f = Arc::new(Fixture::sqlite().await);
+    for caller in 0..8 {
+        let (store, f) = (Arc::clone(&store), Arc::clone(&f));
+        tokio::spawn(async move {
+            loop {
+                let new = f.intent(&format!("c-{caller}"));
+                let id = new.id();
+                let batch = vec![new.into()];
+                store
+                    .accept(batch, true, start(), f.plans.clone())
+                    .await
+                    .unwrap();
+                println!("stored {id}");
+            }
+        });
+    }
+    tokio::time::sleep(std::time::Duration::from_secs(30)).await;
+}
+
+#[tokio::test]
+async fn what_was_answered_outlives_a_kill() {
+    use std::io::{BufRead as _, BufReader};
+    use std::process::{Command, Stdio};
+
+    let folder = tempfile::tempdir().unwrap();
+    for round in 1..4_usize {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "embedded::victim", "--nocapture"])
+            .env(VICTIM_FOLDER, folder.path())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut stored = Vec::new();
+        while stored.len() < round * 20 {
+            let line = lines.next().expect("it runs until it is killed").unwrap();
+            stored.extend(line.strip_prefix("stored ").map(str::to_owned));
+        }
+        child.kill().unwrap();
+        // What was still on its way to us was answered too; the last line may be cut short.
+        stored.extend(lines.map_while(Result::ok).filter_map(|line| {
+            let id = line.strip_prefix("stored ")?.to_owned();
+            (id.len() == 36).then_some(id)
+        }));
+        child.wait().unwrap();
+        let store = SqliteStore::open(folder.path(), start()).await.unwrap();
+        for id in &stored {
+            let id = NotificationId::parse(id).unwrap();
+            assert!(
+                store.find(&shop(), id).await.unwrap().is_some(),
+                "{id} is lost"
+            );
+        }
+        store.close().await;
+    }
 }

@@ -337,6 +337,26 @@ pub(crate) async fn an_unknown_is_sent_again_with_the_same_id(f: Fixture) {
     assert_eq!(f.status(one.id).await, status(Reason::HandedOver));
 }
 
+pub(crate) async fn a_resend_that_expires_ends_as_unknown(f: Fixture) {
+    let one = f.accept(f.intent("ada")).await;
+    let claimed = f.claim(one.id, start()).await;
+    let resend_at = Some(start() + SECOND);
+    assert!(
+        f.settle(&claimed, Ending::Unknown { resend_at }, start())
+            .await
+    );
+    let end = start() + DAY;
+    let claim = f.claim_of(&f.message(one.id).await, end);
+    assert_eq!(f.store.claim(claim).await.unwrap(), ClaimOutcome::Refused);
+    assert_eq!(f.status(one.id).await, status(Reason::ProviderUnknown));
+    assert_eq!(f.store.end_unknown(end).await.unwrap(), 1);
+    assert_eq!(
+        f.status(one.id).await,
+        Status::UNKNOWN_ENDED,
+        "not EXPIRED: it may be there"
+    );
+}
+
 pub(crate) async fn dead_processes_are_taken_over(f: Fixture) {
     let order = f.accept(f.intent("ada")).await;
     let news = f

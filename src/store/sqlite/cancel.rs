@@ -28,11 +28,11 @@ pub(super) async fn run(
     match target {
         CancelTarget::Notification(id) => {
             unit.load(tx, &[*id]).await?;
-            match unit.get(*id) {
-                Some(open) if open.head.identity == *identity => {}
-                Some(_) => return Ok(None),
+            let open = unit.get(*id).map(|open| open.head.identity == *identity);
+            match open {
+                Some(true) => {}
                 None if has_ended(tx, identity, id_list([id])).await? => cancelled.missed = 1,
-                None => return Ok(None),
+                Some(false) | None => return Ok(None),
             }
         }
         CancelTarget::Key(key) => {

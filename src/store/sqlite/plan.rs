@@ -51,7 +51,7 @@ pub(super) async fn run(
 
     let ids: BTreeSet<_> = unit.iter().map(|open| open.head.id).collect();
     let mut notifications = lookup::notifications(&mut tx.conn, &ids, false).await?;
-    notifications.sort_by(|left, right| rank(left).cmp(&rank(right)));
+    notifications.sort_by_key(rank);
     let secret = tx.secret;
     let cases: Vec<_> = notifications.iter().collect();
     let mut facts = Facts::load(&mut tx.conn, &secret, &cases, now).await?;

@@ -3,9 +3,8 @@
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{Connection as _, Row as _};
 
-use super::{
-    accept, cancel, customers, erase, facts, lookup, options, pending, plan, settle, unit,
-};
+use super::folder::options;
+use super::{accept, cancel, customers, erase, facts, lookup, pending, plan, settle, unit};
 use crate::domain::filter::{Field, Filter};
 use crate::domain::id::{Ids, NotificationId};
 use crate::domain::shop::Identity;
@@ -85,23 +84,20 @@ const CHANGES: [&str; 4] = [
     unit::RELEASE,
 ];
 
-async fn schema() -> (tempfile::TempDir, SqliteConnection) {
-    let folder = tempfile::tempdir().unwrap();
+type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
+
+async fn schema() -> Outcome<(tempfile::TempDir, SqliteConnection)> {
+    let folder = tempfile::tempdir()?;
     let file = options(&folder.path().join("plan.db")).create_if_missing(true);
-    let mut conn = SqliteConnection::connect_with(&file).await.unwrap();
-    sqlx::migrate!("migrations/sqlite")
-        .run(&mut conn)
-        .await
-        .unwrap();
-    (folder, conn)
+    let mut conn = SqliteConnection::connect_with(&file).await?;
+    sqlx::migrate!("migrations/sqlite").run(&mut conn).await?;
+    Ok((folder, conn))
 }
 
 /// The lines of the query plan that read a large table from end to end.
 async fn scans(conn: &mut SqliteConnection, statement: &str) -> Vec<String> {
-    let aliases = |name: &str| -> Vec<String> {
-        let short = name.chars().next().unwrap().to_string();
-        vec![name.to_owned(), short]
-    };
+    let aliases =
+        |name: &str| -> Vec<String> { vec![name.to_owned(), name.chars().take(1).collect()] };
     let explain = format!("EXPLAIN QUERY PLAN {statement}");
     sqlx::query(sqlx::AssertSqlSafe(explain))
         .fetch_all(conn)
@@ -121,8 +117,8 @@ async fn scans(conn: &mut SqliteConnection, statement: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn every_statement_is_served_by_an_index() {
-    let (_folder, mut conn) = schema().await;
+async fn every_statement_is_served_by_an_index() -> Outcome<()> {
+    let (_folder, mut conn) = schema().await?;
     for statement in STATEMENTS.iter().chain(&CHANGES) {
         let found = scans(&mut conn, statement).await;
         assert!(found.is_empty(), "{statement}\n{found:?}");
@@ -138,11 +134,12 @@ async fn every_statement_is_served_by_an_index() {
     // The test can fail.
     let found = scans(&mut conn, "SELECT * FROM history n WHERE n.template = 'x'").await;
     assert_eq!(found.len(), 1, "{found:?}");
+    Ok(())
 }
 
 #[tokio::test]
-async fn every_page_is_served_by_an_index() {
-    let (_folder, mut conn) = schema().await;
+async fn every_page_is_served_by_an_index() -> Outcome<()> {
+    let (_folder, mut conn) = schema().await?;
     let text = |field| Filter::Text {
         field,
         equal: true,
@@ -170,4 +167,5 @@ async fn every_page_is_served_by_an_index() {
             assert!(found.is_empty(), "{filter:?}\n{found:?}");
         }
     }
+    Ok(())
 }

@@ -266,19 +266,14 @@ impl Writes {
         }
         let decision = open.decision.as_ref().map(to_json).transpose()?;
         match (open.intent, decision) {
-            (Some(intent), decision) => self.intent(&id, intent, decision)?,
+            (Some(intent), decision) => self.intent(&id, intent, decision.as_deref())?,
             (None, Some(decision)) => self.changed_detail.push(json!([id, decision])),
             (None, None) => {}
         }
         Ok(())
     }
 
-    fn intent(
-        &mut self,
-        id: &str,
-        mut intent: Intent,
-        decision: Option<String>,
-    ) -> StoreResult<()> {
+    fn intent(&mut self, id: &str, mut intent: Intent, decision: Option<&str>) -> StoreResult<()> {
         let variables = std::mem::take(&mut intent.variables);
         let attachments = std::mem::take(&mut intent.attachments);
         if variables != Variables::default() || !attachments.is_empty() {

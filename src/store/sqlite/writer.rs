@@ -20,7 +20,7 @@ use crate::store::{AcceptOutcome, Claim, ClaimOutcome, Settlement, StoreError, S
 
 /// How many operations wait for the writer before callers wait too.
 pub(super) const WAITING_MAX: usize = 4096;
-/// How many operations share a commit at most.
+/// How many operations share a commit at most; an accept weighs as much as it has intents.
 const COMMIT_MAX: usize = 256;
 /// How long a commit waits for more of them at most; it waits only while more keep coming.
 const GATHER: Duration = Duration::from_millis(2);
@@ -196,11 +196,11 @@ async fn gather(
     let _ = tokio::time::timeout(GATHER, async {
         loop {
             let before = batch.len();
-            while batch.len() < COMMIT_MAX {
+            while batch.weight() < COMMIT_MAX {
                 let Ok(op) = waiting.try_recv() else { break };
                 batch.add(op, closing);
             }
-            if batch.len() == before || batch.len() >= COMMIT_MAX {
+            if batch.len() == before || batch.weight() >= COMMIT_MAX {
                 break;
             }
             tokio::task::yield_now().await;
@@ -293,6 +293,16 @@ impl Batch {
 
     fn len(&self) -> usize {
         self.settles.len() + self.claims.len() + self.accepts.len() + self.calls.len()
+    }
+
+    /// What it costs, in intents.
+    fn weight(&self) -> usize {
+        let intents: usize = self
+            .accepts
+            .iter()
+            .map(|ticket| ticket.input.batch.len())
+            .sum();
+        self.settles.len() + self.claims.len() + self.calls.len() + intents
     }
 
     fn drop_gone(&mut self) {
