@@ -1,8 +1,9 @@
 //! L5: the command line.
 //!
-//! Every command but the hosts (`demo`, `dev`, `serve`, `doctor`) talks to a gateway over gRPC: the command line has no rights and no rules of
-//! its own. Tables and colour on a terminal; tabs, no colour and exact times in a pipe; JSON with `--json`. An error is one line that says what
-//! happened and one that says what to do. What hosts do is not here: the application implements [`Hosts`].
+//! Every command but the hosts (`demo`, `dev`, `serve`, `doctor`) talks to a gateway over gRPC: the command line has
+//! no rights and no rules of its own. Tables and colour on a terminal; tabs, no colour and exact times in a pipe; JSON
+//! with `--json`. An error is one line that says what happened and one that says what to do. What hosts do is not
+//! here: the application implements [`Hosts`].
 
 use std::io::Write as _;
 use std::process::ExitCode;

@@ -1,8 +1,9 @@
 //! L6: the settings of `tidings serve`, read and checked before a socket opens.
 //!
-//! Defaults come from one commented file that is compiled in, then the operator's file, then `TIDINGS_SECTION__KEY` variables. Unknown
-//! keys, wrong types and values out of range are refused, all at once, a line for each, with what would be right. Secrets come from files and
-//! are never printed. What is not done here: opening anything. A configuration that loads may still name a server that does not answer.
+//! Defaults come from one commented file that is compiled in, then the operator's file, then `TIDINGS_SECTION__KEY`
+//! variables. Unknown keys, wrong types and values out of range are refused, all at once, a line for each, with what
+//! would be right. Secrets come from files and are never printed. What is not done here: opening anything. A
+//! configuration that loads may still name a server that does not answer.
 
 use std::fmt;
 use std::net::SocketAddr;

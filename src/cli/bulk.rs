@@ -1,7 +1,7 @@
 //! Files of requests: read line by line, sent as a stream, each refused line told by its number.
 //!
-//! Memory stays bounded however long the file is: what is read waits for the gateway to take it. Safe to run again after any
-//! break, since every line carries its own request id.
+//! Memory stays bounded however long the file is: what is read waits for the gateway to take it. Safe to run again
+//! after any break, since every line carries its own request id.
 
 use std::path::Path;
 

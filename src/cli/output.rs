@@ -1,6 +1,8 @@
-//! Where output goes and how it looks: tables and colour on a terminal, tabs and exact times in a pipe, JSON when asked for.
+//! Where output goes and how it looks: tables and colour on a terminal, tabs and exact times in a pipe, JSON when
+//! asked for.
 //!
-//! What comes from a gateway is shown, never obeyed: control characters are taken out, so that no text can steer a terminal or break a row.
+//! What comes from a gateway is shown, never obeyed: control characters are taken out, so that no text can steer a
+//! terminal or break a row.
 
 use std::io::{self, IsTerminal, Write};
 
@@ -184,7 +186,8 @@ impl Output {
 }
 
 fn drawn(headers: &[&str], rows: &[Vec<Toned>], colour: bool) -> String {
-    // Cells are never broken into lines: an id must stay in one piece to be copied, and some terminals say they are 0 wide.
+    // Cells are never broken into lines: an id must stay in one piece to be copied, and some terminals say they are 0
+    // wide.
     let mut table = Table::new();
     table
         .load_style(presets::NOTHING)
@@ -223,7 +226,8 @@ pub(super) fn clean_block(text: &str) -> String {
         .collect()
 }
 
-/// A line for the person, on standard error, so that it never mixes with data. A closed standard error is nobody's loss.
+/// A line for the person, on standard error, so that it never mixes with data. A closed standard error is nobody's
+/// loss.
 pub(super) fn note(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
 }

@@ -1,4 +1,5 @@
-//! The connection to a gateway as commands use it: one place for each call, and faults turned into words and exit codes.
+//! The connection to a gateway as commands use it: one place for each call, and faults turned into words and exit
+//! codes.
 
 use crate::client::{Client, ClientError, Refusal};
 use crate::proto::{

@@ -1,7 +1,7 @@
 //! The layers of the configuration, laid over each other: defaults, then the file, then the environment.
 //!
-//! The result is flat, dotted path to value, and each value knows where it stands, so that a fault can be told by line or by variable. Whether
-//! a path is a setting at all is the reader's question.
+//! The result is flat, dotted path to value, and each value knows where it stands, so that a fault can be told by line
+//! or by variable. Whether a path is a setting at all is the reader's question.
 
 use std::collections::BTreeMap;
 use std::path::Path;

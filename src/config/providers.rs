@@ -1,6 +1,7 @@
 //! The `[providers.KIND.NAME]` sections: who delivers on each channel.
 //!
-//! At most one provider serves a channel; a channel without one gets an outbox. Whether a provider can be reached is `doctor`'s question.
+//! At most one provider serves a channel; a channel without one gets an outbox. Whether a provider can be reached is
+//! `doctor`'s question.
 
 use std::time::Duration;
 

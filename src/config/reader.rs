@@ -1,7 +1,8 @@
-//! Reads settings out of the layers, one typed question at a time, and collects what is wrong instead of stopping at the first fault.
+//! Reads settings out of the layers, one typed question at a time, and collects what is wrong instead of stopping at
+//! the first fault.
 //!
-//! Each question takes its entry away; what is left at the end was asked for by nobody and is unknown. After a fault a question answers with
-//! an arbitrary value: the caller must look at [`Reader::finish`] before using any of them.
+//! Each question takes its entry away; what is left at the end was asked for by nobody and is unknown. After a fault a
+//! question answers with an arbitrary value: the caller must look at [`Reader::finish`] before using any of them.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -302,7 +303,8 @@ impl Reader {
 }
 
 fn unknown(path: &str, origin: &Origin, known: &BTreeSet<String>) -> String {
-    // A provider's name is free, so it must not count in the likeness; the paths of the same provider win by themselves.
+    // A provider's name is free, so it must not count in the likeness; the paths of the same provider win by
+    // themselves.
     let close = nearest(path, known.iter().map(String::as_str));
     match (close, origin) {
         (Some(close), Origin::Variable(_)) => {

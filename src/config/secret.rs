@@ -1,7 +1,7 @@
 //! The files that secrets come from.
 //!
-//! A secret is read once, before any socket opens, and is in no error. What is not done here: rotation. A changed file takes effect with the
-//! next start.
+//! A secret is read once, before any socket opens, and is in no error. What is not done here: rotation. A changed file
+//! takes effect with the next start.
 
 use std::fs;
 use std::io::Read;

@@ -1,7 +1,8 @@
 //! Proto3 JSON of the wire types, in both directions, by the descriptors that the build wrote.
 //!
-//! Reading takes camelCase and original names and refuses unknown fields, so that a slip of the pen in a file is told and not dropped. Writing
-//! follows the mapping of protobuf exactly: camelCase, names of enum values, RFC 3339 times, 64-bit numbers as text.
+//! Reading takes camelCase and original names and refuses unknown fields, so that a slip of the pen in a file is told
+//! and not dropped. Writing follows the mapping of protobuf exactly: camelCase, names of enum values, RFC 3339 times,
+//! 64-bit numbers as text.
 
 use prost::Message;
 use prost_reflect::{
