@@ -198,5 +198,4 @@ fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
 }
 
 #[cfg(test)]
-#[path = "client/tests.rs"]
 mod tests;

@@ -310,5 +310,4 @@ pub fn wire_customer(customer: &Customer) -> proto::Customer {
 }
 
 #[cfg(test)]
-#[path = "customer_tests.rs"]
 mod tests;

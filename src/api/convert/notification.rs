@@ -278,5 +278,4 @@ pub fn event_type(state: State) -> String {
 }
 
 #[cfg(test)]
-#[path = "notification_tests.rs"]
 mod tests;

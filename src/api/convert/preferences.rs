@@ -362,5 +362,4 @@ fn wire_quiet_hours(own: &OwnQuietHours) -> proto::QuietHours {
 }
 
 #[cfg(test)]
-#[path = "preferences_tests.rs"]
 mod tests;

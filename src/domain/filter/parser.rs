@@ -338,5 +338,4 @@ fn balanced(mut parts: Vec<Filter>, join: fn(Box<Filter>, Box<Filter>) -> Filter
 }
 
 #[cfg(test)]
-#[path = "tests.rs"]
 mod tests;
