@@ -28,7 +28,11 @@ fn request(method: &str, path: &str, kind: &str, login: &str, body: &str) -> See
 }
 
 async fn status_of(base: &str, seen: &Seen) -> u16 {
-    let client = reqwest::Client::builder().no_proxy().tls_backend_preconfigured(tls()).build().unwrap();
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .tls_backend_preconfigured(tls())
+        .build()
+        .unwrap();
     let method = reqwest::Method::from_bytes(seen.method.as_bytes()).unwrap();
     let mut request = client.request(method, format!("{base}{}", seen.path));
     for name in ["content-type", "authorization"] {
@@ -78,7 +82,13 @@ async fn the_twilio_fake_refuses_what_the_contract_refuses() {
         request("POST", &path, FORM, "", good),
         request("POST", &path, FORM, "Bearer x", good),
         request("PUT", &path, FORM, BASIC, good),
-        request("POST", &path.replace("Messages", "Message"), FORM, BASIC, good),
+        request(
+            "POST",
+            &path.replace("Messages", "Message"),
+            FORM,
+            BASIC,
+            good,
+        ),
         request("POST", &path.replace(ACCOUNT, "AC1"), FORM, BASIC, good),
         request("POST", &path, "application/json", BASIC, "{\"To\":\"+49\"}"),
         post("From=%2B4930123&Body=hi"),
@@ -103,19 +113,27 @@ async fn the_discord_fake_refuses_what_the_contract_refuses() {
     // Paths in the description lack the `/api/v10` that clients send; our base_url is where it stands.
     let messages = "/channels/123456789012345678/messages";
     let hook = "/webhooks/123456789012345678/token";
-    let post = |path: &str, body: &str| {
-        request("POST", path, "application/json", "Bot token", body)
-    };
+    let post =
+        |path: &str, body: &str| request("POST", path, "application/json", "Bot token", body);
     let long = format!("{{\"content\":\"{}\"}}", "x".repeat(4_001));
     let bad = vec![
-        request("POST", messages, "application/json", "", "{\"content\":\"hi\"}"),
+        request(
+            "POST",
+            messages,
+            "application/json",
+            "",
+            "{\"content\":\"hi\"}",
+        ),
         request("PUT", messages, "application/json", "Bot token", "{}"),
         post("/channel/123456789012345678/messages", "{}"),
         post("/channels/abc/messages", "{\"content\":\"hi\"}"),
         post(messages, "{\"content\":5}"),
         post(messages, "{\"content\":\"hi\""),
         post(messages, &long),
-        post(messages, "{\"content\":\"hi\",\"nonce\":\"12345678901234567890123456\"}"),
+        post(
+            messages,
+            "{\"content\":\"hi\",\"nonce\":\"12345678901234567890123456\"}",
+        ),
         post("/users/@me/channels", "{\"recipient_id\":123}"),
         post(&format!("{hook}?wait=maybe"), "{\"content\":\"hi\"}"),
     ];

@@ -45,14 +45,20 @@ pub(crate) fn discord(base_url: &str, mode: DiscordMode, clock: Arc<ManualClock>
 /// Answers as Discord does; a channel's id is its user's with a 9 in front.
 pub(crate) fn well_behaved(seen: &Seen) -> Reaction {
     if let Some(status) = discord_refuses(seen) {
-        return json(status, &value!({"code": 50035, "message": "Invalid Form Body"}));
+        return json(
+            status,
+            &value!({"code": 50035, "message": "Invalid Form Body"}),
+        );
     }
     match seen.path.trim_start_matches("/api/v10") {
         "/users/@me/channels" => {
             let user = seen.json()["recipient_id"].as_str().unwrap().to_owned();
             json(200, &value!({"id": format!("9{user}"), "type": 1}))
         }
-        _ => json(200, &value!({"id": "333333333333333333", "content": seen.json()["content"]})),
+        _ => json(
+            200,
+            &value!({"id": "333333333333333333", "content": seen.json()["content"]}),
+        ),
     }
 }
 
@@ -74,7 +80,11 @@ async fn a_direct_message_is_opened_once_and_mentions_nobody() {
     let outgoing = chat(ADA, "@everyone <@1> your parcel is here");
     for _ in 0..2 {
         let handover = discord.send(&outgoing).await;
-        let Handover::Accepted { provider_message_id, .. } = &handover else {
+        let Handover::Accepted {
+            provider_message_id,
+            ..
+        } = &handover
+        else {
             panic!("{handover:?}");
         };
         assert_eq!(provider_message_id, "333333333333333333");
@@ -83,8 +93,15 @@ async fn a_direct_message_is_opened_once_and_mentions_nobody() {
     let paths: Vec<&str> = seen.iter().map(|seen| seen.path.as_str()).collect();
     let messages = format!("/api/v10/channels/9{ADA}/messages");
     assert_eq!(paths, ["/api/v10/users/@me/channels", &messages, &messages]);
-    assert!(seen.iter().all(|seen| seen.header("authorization") == Some("Bot bot.token")));
-    assert!(seen.iter().all(|seen| seen.header("user-agent").unwrap().starts_with("DiscordBot (")));
+    assert!(
+        seen.iter()
+            .all(|seen| seen.header("authorization") == Some("Bot bot.token"))
+    );
+    assert!(seen.iter().all(|seen| {
+        seen.header("user-agent")
+            .unwrap()
+            .starts_with("DiscordBot (")
+    }));
     let body = seen[1].json();
     assert_eq!(body["allowed_mentions"], value!({"parse": []}));
     assert_eq!(body["nonce"], outgoing.message.nonce().to_string());
@@ -100,7 +117,10 @@ async fn a_webhook_post_waits_for_its_message_and_carries_no_token() {
     let handover = discord.send(&chat(ADA, &long)).await;
     assert_eq!(word(&handover), "accepted", "{handover:?}");
     let seen = &fake.seen()[0];
-    assert_eq!(seen.path, "/webhooks/222222222222222222/hook-token?wait=true");
+    assert_eq!(
+        seen.path,
+        "/webhooks/222222222222222222/hook-token?wait=true&with_components=false"
+    );
     assert_eq!(seen.header("authorization"), None);
     assert_eq!(seen.json()["allowed_mentions"]["parse"], value!([]));
     let content = seen.json()["content"].as_str().unwrap().to_owned();
@@ -111,7 +131,8 @@ async fn a_webhook_post_waits_for_its_message_and_carries_no_token() {
 #[tokio::test]
 async fn every_answer_has_its_class() {
     let error = |status: u16, code: u64| json(status, &value!({"code": code, "message": "no"}));
-    let whole = |status: u16, body: &str| Reaction::Answer(status, vec![], body.as_bytes().to_vec());
+    let whole =
+        |status: u16, body: &str| Reaction::Answer(status, vec![], body.as_bytes().to_vec());
     for (reaction, expected) in [
         (error(403, 50007), "dead"),
         (error(400, 10013), "dead"),
@@ -128,16 +149,31 @@ async fn every_answer_has_its_class() {
         (whole(301, ""), "retry"),
         (whole(429, ""), "throttled"),
         (error(400, 40003), "throttled"),
-        (json(429, &value!({"retry_after": 1e9, "global": false})), "throttled"),
+        (
+            json(429, &value!({"retry_after": 1e9, "global": false})),
+            "throttled",
+        ),
         (whole(204, ""), "unknown"),
         (whole(200, "{}"), "unknown"),
         (whole(200, "{\"id\": 1}"), "unknown"),
         (whole(200, "{\"id\": \"x\"}"), "unknown"),
         (whole(200, "{\"id\": \"33"), "unknown"),
-        (whole(200, "{\"code\": 50007, \"message\": \"no\"}"), "unknown"),
-        (whole(200, &format!("{{\"id\": \"1\", \"x\": \"{}\"}}", "x".repeat(10 << 20))), "unknown"),
+        (
+            whole(200, "{\"code\": 50007, \"message\": \"no\"}"),
+            "unknown",
+        ),
+        (
+            whole(
+                200,
+                &format!("{{\"id\": \"1\", \"x\": \"{}\"}}", "x".repeat(10 << 20)),
+            ),
+            "unknown",
+        ),
         (Reaction::Raw(b"".to_vec()), "unknown"),
-        (Reaction::Raw(b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{\"id\"".to_vec()), "unknown"),
+        (
+            Reaction::Raw(b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{\"id\"".to_vec()),
+            "unknown",
+        ),
         (Reaction::Hang, "unknown"),
     ] {
         for mode in [direct(), webhook()] {
@@ -177,7 +213,10 @@ async fn a_429_is_not_repeated_and_its_wait_is_kept() {
     .await;
     let clock = clock();
     let discord = discord(&fake.url, direct(), clock.clone());
-    let Handover::Retry { after, throttled, .. } = discord.send(&chat(ADA, "hello")).await else {
+    let Handover::Retry {
+        after, throttled, ..
+    } = discord.send(&chat(ADA, "hello")).await
+    else {
         panic!("not a retry");
     };
     assert!(throttled);
@@ -226,7 +265,9 @@ async fn limits_are_answered_not_waited_for() {
         }
         words
     };
-    let words = tokio::time::timeout(Duration::from_secs(5), outcomes).await.unwrap();
+    let words = tokio::time::timeout(Duration::from_secs(5), outcomes)
+        .await
+        .unwrap();
     assert_eq!(words[..5], ["accepted"; 5]);
     assert_eq!(words[5..], ["throttled"; 3]);
     assert_eq!(fake.seen().len(), 6);
@@ -251,6 +292,10 @@ async fn a_channel_that_is_gone_is_opened_anew() {
     assert_eq!(word(&discord.send(&chat(ADA, "hello")).await), "retry");
     status.store(200, Ordering::SeqCst);
     assert_eq!(word(&discord.send(&chat(ADA, "hello")).await), "accepted");
-    let opened = fake.seen().iter().filter(|seen| seen.path.ends_with("/@me/channels")).count();
+    let opened = fake
+        .seen()
+        .iter()
+        .filter(|seen| seen.path.ends_with("/@me/channels"))
+        .count();
     assert_eq!(opened, 2);
 }

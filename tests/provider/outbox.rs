@@ -21,7 +21,11 @@ async fn a_captured_mail_is_read_back_with_its_source() {
     let folder = tempfile::tempdir().unwrap();
     let options = OutboxOptions {
         source: Some(Arc::new(|outgoing| {
-            source(outgoing, "shop.example", "2026-11-22T12:00:00Z".parse().unwrap())
+            source(
+                outgoing,
+                "shop.example",
+                "2026-11-22T12:00:00Z".parse().unwrap(),
+            )
         })),
         ..OutboxOptions::default()
     };

@@ -41,7 +41,10 @@ async fn a_mail_arrives_whole() {
     assert_eq!(kept.len(), 1);
     let details = &kept[0].details;
     assert_eq!(details["mail_from"], "orders@shop.example");
-    assert_eq!(details["rcpt_to"], serde_json::json!(["ada@customer.example"]));
+    assert_eq!(
+        details["rcpt_to"],
+        serde_json::json!(["ada@customer.example"])
+    );
     assert_eq!(details["helo"], "gateway.shop.example");
     assert_eq!(details["faults"], serde_json::json!([]));
     let eml = String::from_utf8(kept[0].eml.clone()).unwrap();
@@ -105,7 +108,9 @@ async fn mail_goes_encrypted_and_signed_in() {
         }
         let smtp = smtp(settings);
         for _ in 0..2 {
-            let handover = smtp.send(&mail_of_bytes("ada@customer.example", 100_000)).await;
+            let handover = smtp
+                .send(&mail_of_bytes("ada@customer.example", 100_000))
+                .await;
             assert_eq!(word(&handover), "accepted", "{mode}: {handover:?}");
         }
         let kept = server.kept();

@@ -39,13 +39,20 @@ async fn a_text_message_is_taken_with_its_sid() {
     let twilio = twilio(&fake.url, 2_000);
     let outgoing = sms();
     let handover = twilio.send(&outgoing).await;
-    let Handover::Accepted { provider_message_id, .. } = &handover else {
+    let Handover::Accepted {
+        provider_message_id,
+        ..
+    } = &handover
+    else {
         panic!("{handover:?}");
     };
     assert_eq!(provider_message_id, "SM1");
     assert!(twilio.reports_delivery());
     let seen = &fake.seen()[0];
-    assert_eq!(seen.header("authorization"), Some("Basic QUMwMTIzNDU2Nzg5YWJjZGVmMDEyMzQ1Njc4OWFiY2RlZjp0b2tlbg=="));
+    assert_eq!(
+        seen.header("authorization"),
+        Some("Basic QUMwMTIzNDU2Nzg5YWJjZGVmMDEyMzQ1Njc4OWFiY2RlZjp0b2tlbg==")
+    );
     assert_eq!(
         form(&seen.body),
         [
@@ -61,9 +68,13 @@ async fn a_text_message_is_taken_with_its_sid() {
 #[tokio::test]
 async fn every_answer_has_its_class() {
     let error = |status: u16, code: u64| {
-        json(status, &value!({"code": code, "message": "the number +4915112345678 is odd"}))
+        json(
+            status,
+            &value!({"code": code, "message": "the number +4915112345678 is odd"}),
+        )
     };
-    let whole = |status: u16, body: &str| Reaction::Answer(status, vec![], body.as_bytes().to_vec());
+    let whole =
+        |status: u16, body: &str| Reaction::Answer(status, vec![], body.as_bytes().to_vec());
     for (reaction, expected) in [
         (error(400, 21211), "dead"),
         (error(400, 21614), "dead"),
@@ -107,7 +118,9 @@ async fn every_answer_has_its_class() {
 async fn a_door_that_is_shut_may_be_tried_again() {
     let handover = twilio("http://127.0.0.1:1", 2_000).send(&sms()).await;
     assert_eq!(word(&handover), "retry", "{handover:?}");
-    let nowhere = twilio("http://no-such-host.invalid", 5_000).send(&sms()).await;
+    let nowhere = twilio("http://no-such-host.invalid", 5_000)
+        .send(&sms())
+        .await;
     assert_eq!(word(&nowhere), "retry", "{nowhere:?}");
 }
 
@@ -126,7 +139,11 @@ async fn retry_after_is_kept_within_an_hour() {
         })
         .await;
         match twilio(&fake.url, 2_000).send(&sms()).await {
-            Handover::Retry { after, throttled: true, .. } => {
+            Handover::Retry {
+                after,
+                throttled: true,
+                ..
+            } => {
                 assert_eq!(after, expected.map(Duration::from_secs), "{text}");
             }
             other => panic!("{text}: {other:?}"),
@@ -145,10 +162,34 @@ async fn settings_that_cannot_work_are_refused() {
     };
     assert!(Twilio::new(good.clone(), clock.clone()).is_ok());
     for (settings, expected) in [
-        (TwilioSettings { account_sid: "../x".to_owned(), ..good.clone() }, "account_sid"),
-        (TwilioSettings { auth_token: Secret::default(), ..good.clone() }, "auth_token"),
-        (TwilioSettings { from: String::new(), ..good.clone() }, "messaging_service_sid"),
-        (TwilioSettings { base_url: "api.twilio.com".to_owned(), ..good.clone() }, "base_url"),
+        (
+            TwilioSettings {
+                account_sid: "../x".to_owned(),
+                ..good.clone()
+            },
+            "account_sid",
+        ),
+        (
+            TwilioSettings {
+                auth_token: Secret::default(),
+                ..good.clone()
+            },
+            "auth_token",
+        ),
+        (
+            TwilioSettings {
+                from: String::new(),
+                ..good.clone()
+            },
+            "messaging_service_sid",
+        ),
+        (
+            TwilioSettings {
+                base_url: "api.twilio.com".to_owned(),
+                ..good.clone()
+            },
+            "base_url",
+        ),
     ] {
         let error = Twilio::new(settings, clock.clone()).err().unwrap();
         assert!(error.contains(expected), "{error}");

@@ -87,7 +87,10 @@ async fn serve(mut socket: TcpStream, react: React, log: Arc<Mutex<Vec<Seen>>>) 
         log.lock().unwrap().push(seen.clone());
         match react(&seen) {
             Reaction::Answer(status, headers, body) => {
-                let mut head = format!("HTTP/1.1 {status} Fake\r\ncontent-length: {}\r\n", body.len());
+                let mut head = format!(
+                    "HTTP/1.1 {status} Fake\r\ncontent-length: {}\r\n",
+                    body.len()
+                );
                 for (name, value) in headers {
                     head.push_str(&format!("{name}: {value}\r\n"));
                 }

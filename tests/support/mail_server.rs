@@ -42,7 +42,8 @@ impl MailServer {
         BufReader::new(child.stdout.take().unwrap())
             .read_line(&mut line)
             .unwrap();
-        let ready: serde_json::Value = serde_json::from_str(&line).expect("the server's first line");
+        let ready: serde_json::Value =
+            serde_json::from_str(&line).expect("the server's first line");
         Some(Self {
             child,
             port: u16::try_from(ready["port"].as_u64().unwrap()).unwrap(),

@@ -14,10 +14,8 @@ pub(crate) struct Prism {
 impl Prism {
     /// Serves `name.json` from `TIDINGS_OPENAPI_DIR` or the shared data folder; `None` after saying why not.
     pub(crate) async fn start(name: &str) -> Option<Self> {
-        let folder = std::env::var_os("TIDINGS_OPENAPI_DIR").map_or_else(
-            || root().join("../shared/data/openapi"),
-            PathBuf::from,
-        );
+        let folder = std::env::var_os("TIDINGS_OPENAPI_DIR")
+            .map_or_else(|| root().join("../shared/data/openapi"), PathBuf::from);
         let worktree = root().join("../../shared/data/openapi");
         let file = [folder, worktree]
             .map(|folder| folder.join(format!("{name}.json")))
@@ -46,7 +44,10 @@ impl Prism {
             url: format!("http://127.0.0.1:{port}"),
         };
         for _ in 0..600 {
-            if tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
+            if tokio::net::TcpStream::connect(("127.0.0.1", port))
+                .await
+                .is_ok()
+            {
                 return Some(prism);
             }
             tokio::time::sleep(Duration::from_millis(100)).await;

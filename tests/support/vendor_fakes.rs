@@ -5,9 +5,8 @@
 use crate::http_fake::Seen;
 
 fn is_sid(text: &str, prefix: &str) -> bool {
-    text.strip_prefix(prefix).is_some_and(|rest| {
-        rest.len() == 32 && rest.bytes().all(|byte| byte.is_ascii_hexdigit())
-    })
+    text.strip_prefix(prefix)
+        .is_some_and(|rest| rest.len() == 32 && rest.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
 fn is_snowflake(text: &str) -> bool {
@@ -114,22 +113,24 @@ fn fields_are_good(body: &serde_json::Value, longest_content: usize) -> bool {
     let Value::Object(fields) = body else {
         return false;
     };
-    fields.iter().all(|(name, value)| match (name.as_str(), value) {
-        (_, Value::Null) => true,
-        ("content", Value::String(text)) => text.chars().count() <= longest_content,
-        ("nonce", Value::String(text)) => text.chars().count() <= 25,
-        ("nonce", Value::Number(number)) => number.is_i64(),
-        ("enforce_nonce" | "tts", value) => value.is_boolean(),
-        ("recipient_id", Value::String(text)) => is_snowflake(text),
-        ("allowed_mentions", Value::Object(mentions)) => mentions
-            .get("parse")
-            .and_then(Value::as_array)
-            .is_none_or(|kinds| {
-                kinds.iter().all(|kind| {
-                    matches!(kind.as_str(), Some("users" | "roles" | "everyone"))
-                })
-            }),
-        ("content" | "nonce" | "recipient_id" | "allowed_mentions", _) => false,
-        _ => true,
-    })
+    fields
+        .iter()
+        .all(|(name, value)| match (name.as_str(), value) {
+            (_, Value::Null) => true,
+            ("content", Value::String(text)) => text.chars().count() <= longest_content,
+            ("nonce", Value::String(text)) => text.chars().count() <= 25,
+            ("nonce", Value::Number(number)) => number.is_i64(),
+            ("enforce_nonce" | "tts", value) => value.is_boolean(),
+            ("recipient_id", Value::String(text)) => is_snowflake(text),
+            ("allowed_mentions", Value::Object(mentions)) => mentions
+                .get("parse")
+                .and_then(Value::as_array)
+                .is_none_or(|kinds| {
+                    kinds
+                        .iter()
+                        .all(|kind| matches!(kind.as_str(), Some("users" | "roles" | "everyone")))
+                }),
+            ("content" | "nonce" | "recipient_id" | "allowed_mentions", _) => false,
+            _ => true,
+        })
 }
