@@ -174,10 +174,15 @@ pub(super) fn retry_after(text: &str, now: Timestamp) -> Option<Duration> {
     if let Ok(seconds) = text.parse::<f64>() {
         return clamp_seconds(seconds);
     }
-    let date = jiff::fmt::rfc2822::DateTimeParser::new()
-        .parse_timestamp(text)
+    let date = jiff::fmt::strtime::parse("%a, %d %b %Y %H:%M:%S GMT", text)
+        .and_then(|parts| parts.to_datetime())
         .ok()?;
-    clamp_seconds(date.duration_since(now).as_secs_f64())
+    let wait = match date.to_zoned(jiff::tz::TimeZone::UTC) {
+        Ok(date) => date.timestamp().duration_since(now).as_secs_f64(),
+        // A date in the last hours of year 9999 is no instant, but surely later than an hour.
+        Err(_) => f64::INFINITY,
+    };
+    clamp_seconds(wait)
 }
 
 /// `None` for what is no number.

@@ -119,7 +119,7 @@ async fn a_webhook_post_waits_for_its_message_and_carries_no_token() {
     let seen = &fake.seen()[0];
     assert_eq!(
         seen.path,
-        "/webhooks/222222222222222222/hook-token?wait=true"
+        "/webhooks/222222222222222222/hook-token?wait=true&with_components=false"
     );
     assert_eq!(seen.header("authorization"), None);
     assert_eq!(seen.json()["allowed_mentions"]["parse"], value!([]));

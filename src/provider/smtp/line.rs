@@ -1,8 +1,8 @@
 //! The socket under lettre: plain or TLS, with a memory of what was heard since the last command.
 //!
-//! lettre reads a reply line without end into memory, does not say whether bytes came after a reply, and does not tell
-//! whether the final dot had left when something failed. This stream does: it ends a reply over 64 KiB, keeps the bytes of
-//! the current one, and notes the final dot. It interprets nothing.
+//! lettre reads a reply line without end into memory, takes minutes over a reply of many lines, does not say whether bytes
+//! came after a reply, and does not tell whether the final dot had left when something failed. This stream does: it ends a
+//! reply over 64 KiB or 256 lines, keeps the bytes of the current one, and notes the final dot. It interprets nothing.
 
 use std::io;
 use std::net::SocketAddr;
@@ -18,6 +18,9 @@ use tokio_rustls::client::TlsStream;
 /// More than this without a new command is not a reply.
 const MAX_REPLY_BYTES: usize = 64 * 1024;
 
+/// Neither is this many lines: lettre reads a reply from its beginning again at each of them.
+const MAX_REPLY_LINES: usize = 256;
+
 /// What lettre writes after a body, in a write of its own. It cannot be part of a body, whose dots are doubled.
 const FINAL_DOT: &[u8] = b"\r\n.\r\n";
 
@@ -32,6 +35,7 @@ struct State {
     /// Read before anything from the socket.
     foreword: Vec<u8>,
     heard: Vec<u8>,
+    lines: usize,
     dot_begun: bool,
 }
 
@@ -50,6 +54,7 @@ impl Line {
             peer,
             foreword: Vec::new(),
             heard: Vec::new(),
+            lines: 0,
             dot_begun: false,
         })))
     }
@@ -74,6 +79,7 @@ impl Line {
     pub(super) fn listen(&self) {
         let mut state = self.lock();
         state.heard.clear();
+        state.lines = 0;
         state.dot_begun = false;
     }
 
@@ -133,12 +139,6 @@ impl AsyncRead for Line {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let mut state = self.lock();
-        if state.heard.len() > MAX_REPLY_BYTES {
-            return Poll::Ready(Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                "the server's reply does not end",
-            )));
-        }
         let before = buf.filled().len();
         if state.foreword.is_empty() {
             std::task::ready!(state.socket.poll_read(cx, buf))?;
@@ -149,6 +149,13 @@ impl AsyncRead for Line {
         }
         let new = buf.filled().get(before..).unwrap_or_default();
         state.heard.extend_from_slice(new);
+        state.lines += new.iter().filter(|byte| **byte == b'\n').count();
+        if state.heard.len() > MAX_REPLY_BYTES || state.lines > MAX_REPLY_LINES {
+            return Poll::Ready(Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "the server's reply does not end",
+            )));
+        }
         Poll::Ready(Ok(()))
     }
 }

@@ -6,11 +6,13 @@
 
 use std::time::{Duration, SystemTime};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use lettre::message::header::{
     ContentDisposition, ContentTransferEncoding, ContentType, Header, HeaderName, HeaderValue,
 };
-use lettre::message::{Body, Mailbox, Message, MultiPart, SinglePart};
+use lettre::message::{Body, Message, MultiPart, SinglePart};
 
 use crate::domain::content::{Content, Outgoing};
 use crate::domain::intent::Attachment;
@@ -74,8 +76,8 @@ pub(super) fn build(
     let mut headers = Message::builder()
         .message_id(Some(format!("<{}@{message_id_domain}>", outgoing.message)))
         .date(system_time(date))
-        .from(mailbox(&sender.name, &from))
-        .to(mailbox(outgoing.recipient_name.reveal(), &to))
+        .header(From(Mailbox::new(&sender.name, &from)))
+        .header(To(Mailbox::new(outgoing.recipient_name.reveal(), &to)))
         .subject(clean_line(subject, MAX_SUBJECT_CHARS))
         .header(AutoSubmitted)
         .header(TemplateName(token(&outgoing.template)));
@@ -144,28 +146,40 @@ fn attachment(attachment: &Attachment) -> SinglePart {
         .body(encoded)
 }
 
-/// `type/subtype` without parameters. A type that would make the document a part of the mail's structure, or that is none,
-/// becomes plain bytes.
+/// `type/subtype` and the parameters that readers of text and calendars need. A type that would make the document a part of
+/// the mail's structure, or that is none, becomes plain bytes.
 fn media_type(text: &str) -> ContentType {
-    let bare = text.split(';').next().unwrap_or_default().trim();
-    let well_formed = bare.split_once('/').is_some_and(|(kind, subtype)| {
-        let word = |word: &str| {
-            (1..=60).contains(&word.len())
-                && word
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || b"-+._".contains(&byte))
-        };
-        word(kind)
-            && word(subtype)
+    let mut pieces = text.split(';').map(str::trim);
+    let bare = pieces.next().unwrap_or_default();
+    let leaf = bare.split_once('/').is_some_and(|(kind, subtype)| {
+        is_word(kind)
+            && is_word(subtype)
             && !kind.eq_ignore_ascii_case("multipart")
             && !kind.eq_ignore_ascii_case("message")
     });
-    let bare = if well_formed {
+    let mut full = if leaf {
         bare
     } else {
         "application/octet-stream"
-    };
-    ContentType::parse(bare).unwrap_or(ContentType::TEXT_PLAIN)
+    }
+    .to_owned();
+    for name in ["charset", "method"] {
+        let value = pieces
+            .clone()
+            .filter_map(|piece| piece.split_once('='))
+            .find(|(key, value)| key.eq_ignore_ascii_case(name) && is_word(value));
+        if let Some((_, value)) = value.filter(|_| leaf) {
+            full.push_str(&format!("; {name}={value}"));
+        }
+    }
+    ContentType::parse(&full).unwrap_or(ContentType::TEXT_PLAIN)
+}
+
+fn is_word(text: &str) -> bool {
+    (1..=60).contains(&text.len())
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-+._".contains(&byte))
 }
 
 /// What is left of a path, without anything that a file system or a reader could take for more than a name.
@@ -201,11 +215,6 @@ fn ascii_domain(domain: &str) -> String {
         .and_then(|url| url.host_str().map(str::to_owned))
         .filter(|ascii| ascii.is_ascii())
         .unwrap_or_else(|| domain.to_owned())
-}
-
-fn mailbox(name: &str, address: &lettre::Address) -> Mailbox {
-    let name = clean_line(name, MAX_NAME_CHARS);
-    Mailbox::new((!name.is_empty()).then_some(name), address.clone())
 }
 
 fn system_time(date: Timestamp) -> SystemTime {
@@ -299,6 +308,79 @@ macro_rules! plain_header {
         }
     };
 }
+
+macro_rules! mailbox_header {
+    ($kind:ident, $name:literal) => {
+        impl Header for $kind {
+            fn name() -> HeaderName {
+                HeaderName::new_from_ascii_str($name)
+            }
+
+            fn parse(_: &str) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+                Err(concat!($name, " is only written").into())
+            }
+
+            fn display(&self) -> HeaderValue {
+                // lettre reads the bare address, and writes the encoded form.
+                let (bare, encoded) = (self.0.address.clone(), self.0.encoded());
+                HeaderValue::dangerous_new_pre_encoded(Self::name(), bare, encoded)
+            }
+        }
+    };
+}
+
+/// A name and an address. lettre would leave a dot in a name unquoted, which strict readers refuse (RFC 5322 3.4).
+#[derive(Clone)]
+struct Mailbox {
+    name: String,
+    address: String,
+}
+
+impl Mailbox {
+    fn new(name: &str, address: &lettre::Address) -> Self {
+        Self {
+            name: clean_line(name, MAX_NAME_CHARS),
+            address: address.to_string(),
+        }
+    }
+
+    fn encoded(&self) -> String {
+        let Self { name, address } = self;
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == ' ';
+        if name.is_empty() {
+            address.clone()
+        } else if name.chars().all(plain) {
+            format!("{name} <{address}>")
+        } else if name.is_ascii() && !name.contains("=?") {
+            let quoted = name.replace('\\', "\\\\").replace('"', "\\\"");
+            format!("\"{quoted}\"\r\n <{address}>")
+        } else {
+            format!("{}\r\n <{address}>", encoded_words(name))
+        }
+    }
+}
+
+/// RFC 2047, a line for each word; a character is never cut in two.
+fn encoded_words(text: &str) -> String {
+    const MAX_WORD_BYTES: usize = 45;
+    let mut words = vec![String::new()];
+    for c in text.chars() {
+        match words.last_mut() {
+            Some(word) if word.len() + c.len_utf8() <= MAX_WORD_BYTES => word.push(c),
+            _ => words.push(c.to_string()),
+        }
+    }
+    let encode = |word: &String| format!("=?utf-8?b?{}?=", STANDARD.encode(word));
+    words.iter().map(encode).collect::<Vec<_>>().join("\r\n ")
+}
+
+#[derive(Clone)]
+struct From(Mailbox);
+mailbox_header!(From, "From");
+
+#[derive(Clone)]
+struct To(Mailbox);
+mailbox_header!(To, "To");
 
 /// RFC 3834: no out-of-office replies, please.
 #[derive(Clone)]

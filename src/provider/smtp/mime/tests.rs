@@ -30,9 +30,19 @@ fn line_ends_become_crlf() {
 
 #[test]
 fn media_types_stay_leaves() {
-    let text = |kind: &str| media_type(kind).as_ref().to_string();
+    let text = |kind: &str| {
+        let part = SinglePart::builder()
+            .header(media_type(kind))
+            .body(String::new());
+        let value = part.headers().get_raw("Content-Type").unwrap().to_owned();
+        value
+    };
     assert_eq!(text("application/pdf"), "application/pdf");
-    assert_eq!(text("text/calendar; method=REQUEST"), "text/calendar");
+    assert_eq!(
+        text("text/calendar; x=y; method=REQUEST; charset=\"a\\r\\nb\""),
+        "text/calendar; method=REQUEST"
+    );
+    assert_eq!(text("text/csv;Charset=utf-8"), "text/csv; charset=utf-8");
     for odd in ["message/rfc822", "Multipart/mixed", "x", "a/b\r\nX: y", ""] {
         assert_eq!(text(odd), "application/octet-stream");
     }
