@@ -20,6 +20,9 @@ use crate::domain::shop::{CustomerId, Identity};
 use crate::event;
 use crate::store::{AcceptOutcome, NewNotification, Plans, Store, StoreError};
 
+/// The request id of a dry run.
+const DRY_RUN: &str = "dry-run";
+
 /// An intent that was taken.
 #[derive(Clone, Debug)]
 pub struct Acceptance {
@@ -57,7 +60,7 @@ impl Intake {
     }
 
     /// Takes drafts, each for itself or, `atomic`, all or none. The answers are in the order of `drafts`. With `atomic` and
-    /// one bad draft, the good ones are answered with the bad one's rejection.
+    /// one bad draft, all are answered with the first bad one's rejection, which tells its place as `index`.
     pub async fn accept(
         &self,
         identity: &Identity,
@@ -66,12 +69,13 @@ impl Intake {
     ) -> Vec<Result<Acceptance, Rejection>> {
         let now = self.clock.now();
         let checked = self.check(identity, drafts, now).await;
-        if atomic && let Some(rejection) = checked.iter().find_map(|one| one.as_ref().err()) {
-            event::rejected(rejection.reason);
-            return checked
-                .iter()
-                .map(|one| Err(one.as_ref().err().unwrap_or(rejection).clone()))
-                .collect();
+        if atomic {
+            let bad = checked.iter().enumerate().find_map(|(at, one)| Some((at, one.as_ref().err()?)));
+            if let Some((at, rejection)) = bad {
+                event::rejected(rejection.reason);
+                let rejection = rejection.clone().with("index", at.to_string());
+                return checked.iter().map(|_| Err(rejection.clone())).collect();
+            }
         }
         let (good, mut answers) = split(checked);
         let outcomes = self
@@ -111,9 +115,11 @@ impl Intake {
     pub async fn explain(
         &self,
         identity: &Identity,
-        draft: Draft,
+        mut draft: Draft,
         at: Option<Timestamp>,
     ) -> Result<Decision, Rejection> {
+        // Nothing is stored, so nothing is remembered by its request id.
+        DRY_RUN.clone_into(&mut draft.request_id);
         let now = at.unwrap_or_else(|| self.clock.now());
         let mut checked = self.check(identity, vec![draft], now).await;
         let new = checked

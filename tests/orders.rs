@@ -2,7 +2,7 @@
 //! policy. The project's own small sample runs always; the large data set runs where it is at hand.
 
 mod support {
-    pub mod gateway;
+    pub(crate) mod gateway;
 }
 
 use std::cmp::Reverse;

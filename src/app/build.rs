@@ -184,7 +184,7 @@ impl Gateway {
             clock,
             captures: captures::all(&config),
             identity,
-            metrics: metrics(),
+            metrics: exposition(),
             ready: {
                 let serving = serving.clone();
                 Arc::new(move || serving.load(Ordering::Relaxed))
@@ -299,7 +299,7 @@ async fn console_door(listener: TcpListener, page: Console, closing: Cancellatio
 }
 
 /// What `/metrics` answers. A process that started a second gateway (a test) shows none.
-fn metrics() -> Arc<dyn Fn() -> String + Send + Sync> {
+fn exposition() -> Arc<dyn Fn() -> String + Send + Sync> {
     match telemetry::metrics() {
         Some(handle) => Arc::new(move || handle.render()),
         None => Arc::new(String::new),

@@ -6,15 +6,15 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
-pub struct Binary {
+pub(crate) struct Binary {
     child: Child,
-    pub grpc: String,
-    pub console: String,
+    pub(crate) grpc: String,
+    pub(crate) console: String,
 }
 
 impl Binary {
     /// Starts `tidings ARGUMENTS` and waits until both doors are open.
-    pub fn start(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
+    pub(crate) fn start(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_tidings"))
             .args(arguments)
             .envs(variables.iter().copied())
@@ -56,7 +56,7 @@ impl Binary {
     }
 
     /// `tidings dev` on this data folder.
-    pub fn dev(data: &Path) -> Self {
+    pub(crate) fn dev(data: &Path) -> Self {
         Self::start(
             &[
                 "dev",
@@ -73,13 +73,13 @@ impl Binary {
     }
 
     /// `kill -9`.
-    pub fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
     /// SIGTERM; answers with the exit code.
-    pub fn terminate(mut self) -> Option<i32> {
+    pub(crate) fn terminate(mut self) -> Option<i32> {
         let status = Command::new("kill")
             .args(["-TERM", &self.child.id().to_string()])
             .status()

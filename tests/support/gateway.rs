@@ -19,27 +19,27 @@ use tidings::store::{Query, Store};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The clock, as tests read it.
-pub struct TestClock(Arc<ManualClock>);
+pub(crate) struct TestClock(Arc<ManualClock>);
 
 impl TestClock {
-    pub fn now_at(&self) -> Timestamp {
+    pub(crate) fn now_at(&self) -> Timestamp {
         self.0.now()
     }
 
-    pub fn advance_to(&self, instant: Timestamp) {
+    pub(crate) fn advance_to(&self, instant: Timestamp) {
         self.0.advance_to(instant);
     }
 }
 
-pub struct Embedded {
-    pub client: Client,
-    pub clock: TestClock,
+pub(crate) struct Embedded {
+    pub(crate) client: Client,
+    pub(crate) clock: TestClock,
     gateway: Gateway,
     folder: tempfile::TempDir,
 }
 
 /// A folder in memory where there is one: virtual time is about order, not about disks.
-pub fn folder() -> tempfile::TempDir {
+pub(crate) fn folder() -> tempfile::TempDir {
     let memory = Path::new("/dev/shm");
     if memory.is_dir() {
         tempfile::tempdir_in(memory).unwrap()
@@ -50,7 +50,7 @@ pub fn folder() -> tempfile::TempDir {
 
 impl Embedded {
     /// Starts at `now`; `policy` is laid behind the shipped policy's budgets.
-    pub async fn start_at(now: Timestamp, policy: Option<&str>) -> Self {
+    pub(crate) async fn start_at(now: Timestamp, policy: Option<&str>) -> Self {
         let folder = folder();
         let source = policy.map_or(Source::Embedded, |policy| {
             Source::Folder(templates_with(folder.path(), policy))
@@ -58,7 +58,7 @@ impl Embedded {
         Self::start(folder, source, now).await
     }
 
-    pub async fn start(folder: tempfile::TempDir, source: Source, now: Timestamp) -> Self {
+    pub(crate) async fn start(folder: tempfile::TempDir, source: Source, now: Timestamp) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let clock = Arc::new(ManualClock::new(now));
         let mut config = Config::embedded(folder.path());
@@ -82,20 +82,20 @@ impl Embedded {
         }
     }
 
-    pub fn store(&self) -> Arc<dyn Store> {
+    pub(crate) fn store(&self) -> Arc<dyn Store> {
         self.gateway.store()
     }
 
-    pub fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    pub fn grpc_address(&self) -> String {
+    pub(crate) fn grpc_address(&self) -> String {
         self.gateway.grpc_address().to_string()
     }
 
     /// Lets everything that is due now happen.
-    pub async fn settle(&self) {
+    pub(crate) async fn settle(&self) {
         let store = self.store();
         let begun = tokio::time::timeout(PATIENCE, async {
             loop {
@@ -118,7 +118,7 @@ impl Embedded {
     }
 
     /// Moves the clock to `end`, stopping wherever something comes due.
-    pub async fn run_until(&self, end: Timestamp) {
+    pub(crate) async fn run_until(&self, end: Timestamp) {
         let store = self.store();
         loop {
             self.settle().await;
@@ -132,7 +132,7 @@ impl Embedded {
     }
 
     /// Every notification, oldest first.
-    pub async fn all(&self) -> Vec<Record> {
+    pub(crate) async fn all(&self) -> Vec<Record> {
         let mut records: Vec<Record> = Vec::new();
         loop {
             let query = Query {
@@ -150,14 +150,14 @@ impl Embedded {
         }
     }
 
-    pub async fn events(&self, behind: i64) -> Vec<Event> {
+    pub(crate) async fn events(&self, behind: i64) -> Vec<Event> {
         self.store()
             .events(&Identity::local(), behind, 1000)
             .await
             .unwrap()
     }
 
-    pub async fn stop(self) {
+    pub(crate) async fn stop(self) {
         drop(self.client);
         assert!(
             self.gateway.stop().await,
@@ -179,7 +179,7 @@ fn templates_with(folder: &Path, policy: &str) -> PathBuf {
     target
 }
 
-pub fn copy(from: &Path, to: &Path) {
+pub(crate) fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
