@@ -237,6 +237,10 @@ impl Bundles for FakeStore {
         unreachable!("the console does not write")
     }
 
+    async fn bundles_in_use(&self, _shop: &ShopId) -> StoreResult<Vec<String>> {
+        Ok(Vec::new())
+    }
+
     async fn bundle(&self, _: &ShopId, _: &str) -> StoreResult<Option<Vec<u8>>> {
         unreachable!("the console does not ask")
     }
