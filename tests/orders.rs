@@ -121,7 +121,10 @@ fn intent(due: &Due) -> Option<NotificationIntent> {
         }
         "order.delayed" => {
             collapse_key = format!("delivery:{}", due.order);
-            let delivery = json!({"estimated_delivery": text(&line, "estimated_delivery")});
+            // The events say that it is late, not until when: the shop promises another five days.
+            let estimate = due.at.checked_add(SignedDuration::from_hours(24 * 5)).unwrap();
+            let day = estimate.to_zoned(TimeZone::UTC).date().to_string();
+            let delivery = json!({"estimated_delivery": day});
             (
                 "delivery.delayed",
                 json!({"order": order, "delivery": delivery}),

@@ -14,36 +14,32 @@ use crate::domain::clock::Clock;
 const PATIENCE: Duration = Duration::from_millis(500);
 /// After a change others follow closely; taking them together saves work.
 const GATHER: Duration = Duration::from_millis(2);
+
 /// Rings when the store has changed or something has come due.
 pub struct Bell {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     changes: watch::Receiver<i64>,
+    /// What was due at this time has been looked at since.
+    looked: Timestamp,
 }
 
 impl Bell {
     /// A bell on this store.
     pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
-        let changes = store.sequence();
+        let (changes, looked) = (store.sequence(), clock.now());
         Self {
             store,
             clock,
             changes,
+            looked,
         }
     }
 
     /// Waits for a change, the next due time or the end of patience; `false` when `stop` came first.
     pub async fn wait(&mut self, stop: &CancellationToken) -> bool {
-        let now = self.clock.now();
-        let ahead = |due: Timestamp| {
-            if due > now {
-                self.clock.until(due)
-            } else {
-                PATIENCE
-            }
-        };
         let sleep = match self.store.next_due().await {
-            Ok(due) => due.map_or(PATIENCE, ahead).min(PATIENCE),
+            Ok(due) => due.map_or(PATIENCE, |due| self.ahead(due)).min(PATIENCE),
             Err(_) => PATIENCE,
         };
         tokio::select! {
@@ -56,6 +52,17 @@ impl Bell {
                 tokio::time::sleep(GATHER).await;
             }
         }
+        self.looked = self.clock.now();
         !stop.is_cancelled()
+    }
+
+    /// How long to sleep for what is due at `due`: not at all when it came due after the last look. What was due before and still
+    /// is waits for a worker, not for us.
+    fn ahead(&self, due: Timestamp) -> Duration {
+        if due > self.looked {
+            self.clock.until(due)
+        } else {
+            PATIENCE
+        }
     }
 }
