@@ -1,1 +1,200 @@
-//! L5: the gRPC door.
+//! L5: the gRPC doors. Puts the services behind one port, with limits, health and reflection.
+//!
+//! Promises: every error of a service says its reason by one `ErrorInfo`; no peer can make the process panic or grow
+//! without bound; on shutdown what has begun is finished, streams are told to come again, and nothing hangs.
+//! Does not decide anything about notifications: it asks `intake` and the store.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tonic::Request;
+use tonic::service::Routes;
+use tonic::transport::Server;
+
+use crate::domain::clock::Clock;
+use crate::domain::rejection::{Rejection, RejectionReason};
+use crate::domain::shop::Identity;
+use crate::intake::Intake;
+use crate::proto;
+use crate::proto::customer_service_server::CustomerServiceServer;
+use crate::proto::notification_service_server::NotificationServiceServer;
+use crate::proto::template_service_server::TemplateServiceServer;
+use crate::store::Store;
+
+pub mod convert;
+mod customers;
+pub mod errors;
+mod health;
+mod listen;
+mod notifications;
+pub mod page;
+mod templates;
+
+pub use health::Health;
+
+/// The largest message that is read, after decompression.
+pub const MAX_MESSAGE_BYTES: usize = 4 * 1024 * 1024;
+const MAX_HEADER_LIST_BYTES: u32 = 16 * 1024;
+const MAX_STREAMS: u32 = 256;
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long calls that have begun may take to end after the shutdown.
+const DRAIN: Duration = Duration::from_secs(30);
+
+/// What the doors lead to.
+#[derive(Clone)]
+pub struct Doors {
+    /// Takes intents.
+    pub intake: Arc<Intake>,
+    /// Is asked and changed.
+    pub store: Arc<dyn Store>,
+    /// Templates to list and preview, and the policy's topics.
+    pub catalog: Arc<crate::catalog::Catalog>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Who every caller is, as long as callers have no credentials.
+    pub identity: Identity,
+    /// Seals page tokens; processes behind one address share it.
+    pub token_key: [u8; 32],
+}
+
+/// How the port behaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Whether the services describe themselves (reflection v1 and v1alpha).
+    pub reflection: bool,
+    /// More connections than this are closed as soon as they are made.
+    pub max_connections: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            reflection: false,
+            max_connections: 4000,
+        }
+    }
+}
+
+/// Why the doors could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum DoorError {
+    /// The descriptors that were compiled in are not readable: a bug of the build.
+    #[error("the reflection service cannot be built")]
+    Reflection(#[source] tonic_reflection::server::Error),
+    /// The transport ended.
+    #[error("the gRPC server failed")]
+    Transport(#[source] tonic::transport::Error),
+}
+
+/// What all services share.
+struct Shared {
+    intake: Arc<Intake>,
+    store: Arc<dyn Store>,
+    catalog: Arc<crate::catalog::Catalog>,
+    clock: Arc<dyn Clock>,
+    identity: Identity,
+    tokens: page::Tokens,
+    /// Ends the streams, which otherwise never end.
+    stopping: CancellationToken,
+}
+
+impl Shared {
+    /// Who is calling. The one place where a credential becomes an identity.
+    fn identity_of<T>(&self, _request: &Request<T>) -> Identity {
+        self.identity.clone()
+    }
+}
+
+/// What a stream is told when the process is going down: nothing is lost, come again.
+fn leaving() -> Rejection {
+    Rejection::new(
+        RejectionReason::Overloaded,
+        "this server is shutting down; connect again and go on where you were",
+    )
+}
+
+/// All services. `stopping` ends the streams among their calls.
+///
+/// # Errors
+/// When reflection is wanted and the descriptors are broken.
+pub fn routes(
+    doors: Doors,
+    settings: Settings,
+    health: &Health,
+    stopping: CancellationToken,
+) -> Result<Routes, DoorError> {
+    let shared = Arc::new(Shared {
+        intake: doors.intake,
+        store: doors.store,
+        catalog: doors.catalog,
+        clock: doors.clock,
+        identity: doors.identity,
+        tokens: page::Tokens::new(doors.token_key),
+        stopping,
+    });
+    let notifications = notifications::Notifications::new(Arc::clone(&shared));
+    let customers = customers::CustomerDoor::new(Arc::clone(&shared));
+    let templates = templates::Templates::new(shared);
+    let mut routes = Routes::new(
+        NotificationServiceServer::new(notifications).max_decoding_message_size(MAX_MESSAGE_BYTES),
+    )
+    .add_service(CustomerServiceServer::new(customers).max_decoding_message_size(MAX_MESSAGE_BYTES))
+    .add_service(TemplateServiceServer::new(templates).max_decoding_message_size(MAX_MESSAGE_BYTES))
+    .add_service(health.service());
+    if settings.reflection {
+        let described = || {
+            tonic_reflection::server::Builder::configure()
+                .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
+                .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        };
+        routes = routes
+            .add_service(described().build_v1().map_err(DoorError::Reflection)?)
+            .add_service(described().build_v1alpha().map_err(DoorError::Reflection)?);
+    }
+    Ok(routes.prepare())
+}
+
+/// Serves until `shutdown`, then says NOT_SERVING, ends the streams, and lets calls that have begun finish for at most
+/// 30 seconds.
+///
+/// # Errors
+/// When the doors cannot be opened. Bad connections, and a process out of file handles, do not end it.
+pub async fn serve(
+    listener: TcpListener,
+    doors: Doors,
+    settings: Settings,
+    health: Health,
+    shutdown: impl Future<Output = ()> + Send,
+) -> Result<(), DoorError> {
+    let stopping = CancellationToken::new();
+    let routes = routes(doors, settings, &health, stopping.clone())?;
+    let incoming = listen::incoming(listener, settings.max_connections);
+    let streams = usize::try_from(MAX_STREAMS).unwrap_or(usize::MAX);
+    let server = Server::builder()
+        .max_concurrent_streams(MAX_STREAMS)
+        .concurrency_limit_per_connection(streams)
+        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
+        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+        .http2_max_header_list_size(MAX_HEADER_LIST_BYTES)
+        .add_routes(routes)
+        .serve_with_incoming_shutdown(incoming, stopping.clone().cancelled_owned());
+    tokio::pin!(server);
+    health.serving().await;
+    tokio::select! {
+        ended = &mut server => return ended.map_err(DoorError::Transport),
+        () = shutdown => {}
+    }
+    health.not_serving().await;
+    stopping.cancel();
+    match tokio::time::timeout(DRAIN, server).await {
+        Ok(ended) => ended.map_err(DoorError::Transport),
+        Err(_) => {
+            tracing::warn!("some calls did not end within the drain time and are cut off");
+            Ok(())
+        }
+    }
+}

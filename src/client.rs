@@ -1,1 +1,201 @@
-//! L4: the gRPC client of the command line.
+//! L4: the command line's way to a running gateway.
+//!
+//! Connects once, gives the three services as their generated clients, and turns what went wrong into lines that a person
+//! can act on. Does not retry: the person, or the script, decides.
+
+use std::time::Duration;
+
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
+
+use crate::proto::customer_service_client::CustomerServiceClient;
+use crate::proto::notification_service_client::NotificationServiceClient;
+use crate::proto::template_service_client::TemplateServiceClient;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const KEEPALIVE: Duration = Duration::from_secs(20);
+/// A single notification with its variables can be larger than the usual 4 MiB.
+const MAX_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
+
+/// A connection to a gateway. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Client {
+    channel: Channel,
+}
+
+/// Why a call did not do what was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ClientError {
+    /// No gateway answers there.
+    #[error("no gateway answers at {address}: {cause}")]
+    Unreachable {
+        /// Where it was looked for; empty when an open connection broke.
+        address: String,
+        /// What the network said.
+        cause: String,
+    },
+    /// The gateway said no.
+    #[error(transparent)]
+    Refused(Refusal),
+}
+
+/// A gateway's "no".
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}: {message}")]
+pub struct Refusal {
+    /// The stable reason, or gRPC's own code where the service was not asked.
+    pub reason: String,
+    /// A sentence.
+    pub message: String,
+    /// Each field with the rule that it breaks.
+    pub fields: Vec<(String, String)>,
+    /// Further facts by name, such as the name under a reused request id.
+    pub facts: Vec<(String, String)>,
+    /// When to come again, where the gateway said so.
+    pub retry_after: Option<Duration>,
+}
+
+impl Client {
+    /// Connects to `host:port` or `http://host:port`.
+    ///
+    /// # Errors
+    /// [`ClientError::Unreachable`], also for an address that is none.
+    pub async fn connect(address: &str) -> Result<Self, ClientError> {
+        let unreachable = |cause: String| ClientError::Unreachable {
+            address: address.to_owned(),
+            cause,
+        };
+        let uri = match address.split_once("://") {
+            None => format!("http://{address}"),
+            Some(("http", _)) => address.to_owned(),
+            Some((scheme, _)) => {
+                return Err(unreachable(format!(
+                    "{scheme}:// is not supported; give host:port"
+                )));
+            }
+        };
+        let endpoint = Endpoint::from_shared(uri)
+            .map_err(|_| unreachable("not an address; give host:port".to_owned()))?
+            .connect_timeout(CONNECT_TIMEOUT)
+            .http2_keep_alive_interval(KEEPALIVE)
+            .keep_alive_while_idle(true);
+        let channel = endpoint
+            .connect()
+            .await
+            .map_err(|error| unreachable(root_cause(&error)))?;
+        Ok(Self { channel })
+    }
+
+    /// Sending, following, explaining.
+    pub fn notifications(&self) -> NotificationServiceClient<Channel> {
+        NotificationServiceClient::new(self.channel.clone())
+            .max_decoding_message_size(MAX_MESSAGE_BYTES)
+    }
+
+    /// Customers and their choices.
+    pub fn customers(&self) -> CustomerServiceClient<Channel> {
+        CustomerServiceClient::new(self.channel.clone())
+            .max_decoding_message_size(MAX_MESSAGE_BYTES)
+    }
+
+    /// Templates.
+    pub fn templates(&self) -> TemplateServiceClient<Channel> {
+        TemplateServiceClient::new(self.channel.clone())
+            .max_decoding_message_size(MAX_MESSAGE_BYTES)
+    }
+}
+
+impl ClientError {
+    /// What the process ends with: 5 when no gateway answers, else 1.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Unreachable { .. } => 5,
+            Self::Refused(_) => 1,
+        }
+    }
+
+    /// The error in lines for a terminal: what happened, then each field and fact.
+    pub fn lines(&self) -> Vec<String> {
+        let mut lines = vec![self.to_string()];
+        if let Self::Refused(refusal) = self {
+            let fields = refusal.fields.iter();
+            lines.extend(fields.map(|(field, rule)| format!("  {field}: {rule}")));
+            let facts = refusal.facts.iter();
+            lines.extend(facts.map(|(name, value)| format!("  {name} = {value}")));
+            if let Some(after) = refusal.retry_after {
+                lines.push(format!("  try again in {} s", after.as_secs().max(1)));
+            }
+        }
+        lines
+    }
+}
+
+impl From<Status> for ClientError {
+    fn from(status: Status) -> Self {
+        let details = status.get_error_details();
+        let info = details.error_info();
+        // The transport says UNAVAILABLE, too, but only the service says why.
+        if info.is_none() && status.code() == Code::Unavailable {
+            return Self::Unreachable {
+                address: String::new(),
+                cause: std::error::Error::source(&status)
+                    .map_or_else(|| status.message().to_owned(), root_cause),
+            };
+        }
+        Self::Refused(Refusal::of(&status))
+    }
+}
+
+impl Refusal {
+    /// What a status says, from a call or from an item of a batch.
+    pub fn of(status: &Status) -> Self {
+        let details = status.get_error_details();
+        let info = details.error_info();
+        let mut facts: Vec<(String, String)> = info
+            .map(|info| info.metadata.clone().into_iter().collect())
+            .unwrap_or_default();
+        facts.sort();
+        Self {
+            reason: info.map_or_else(
+                || format!("{:?}", status.code()),
+                |info| info.reason.clone(),
+            ),
+            message: status.message().to_owned(),
+            fields: details
+                .bad_request()
+                .map(|bad| {
+                    bad.field_violations
+                        .iter()
+                        .map(|violation| (violation.field.clone(), violation.description.clone()))
+                        .collect()
+                })
+                .unwrap_or_default(),
+            facts,
+            retry_after: details.retry_info().and_then(|info| info.retry_delay),
+        }
+    }
+
+    /// What became of an item of a batch or stream.
+    pub fn of_item(status: &crate::proto::RpcStatus) -> Self {
+        use prost::Message as _;
+        let encoded = status.encode_to_vec();
+        Self::of(&Status::with_details(
+            Code::from_i32(status.code),
+            status.message.clone(),
+            encoded.into(),
+        ))
+    }
+}
+
+/// The innermost error tells what the network said; the outer ones only that there was one.
+fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut inner = error;
+    while let Some(source) = inner.source() {
+        inner = source;
+    }
+    inner.to_string()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,90 @@
-//! L1: the only names of metrics and log lines.
+//! L1: the only names of metrics and log lines. No line and no label holds a person: ids, words and numbers only.
+
+use std::time::Duration;
+
+use metrics::{counter, gauge, histogram};
+
+use crate::domain::channel::{Category, Channel};
+use crate::domain::id::{MessageId, NotificationId};
+use crate::domain::notification::AttemptResult;
+use crate::domain::reason::Status;
+use crate::domain::rejection::RejectionReason;
+
+/// An intent was taken, or recognised as taken before.
+pub fn accepted(category: Category, replayed: bool) {
+    let outcome = if replayed { "replayed" } else { "accepted" };
+    counter!("tidings_intents_total", "category" => category.as_str(), "outcome" => outcome, "reason" => "").increment(1);
+}
+
+/// An intent was not taken.
+pub fn rejected(reason: RejectionReason) {
+    counter!("tidings_intents_total", "category" => "", "outcome" => "rejected", "reason" => reason.as_str()).increment(1);
+}
+
+/// A verdict was reached.
+pub fn decided(status: Status, category: Category) {
+    counter!("tidings_decisions_total", "reason" => status.reason.as_str(), "category" => category.as_str()).increment(1);
+}
+
+/// A hand-over ended.
+pub fn attempted(channel: Channel, provider: &str, result: AttemptResult, took: Duration) {
+    let provider = provider.to_owned();
+    counter!("tidings_delivery_attempts_total", "channel" => channel.as_str(), "provider" => provider.clone(), "result" => result.as_str())
+        .increment(1);
+    histogram!("tidings_delivery_attempt_duration_seconds", "channel" => channel.as_str(), "provider" => provider)
+        .record(took.as_secs_f64());
+}
+
+/// A template was filled, or could not be.
+pub fn rendered(channel: Channel, template: &str, ok: bool, took: Duration) {
+    let template = template.to_owned();
+    if !ok {
+        counter!("tidings_render_errors_total", "channel" => channel.as_str(), "template" => template.clone()).increment(1);
+    }
+    histogram!("tidings_render_duration_seconds", "channel" => channel.as_str(), "template" => template).record(took.as_secs_f64());
+}
+
+/// How much is queued and not acknowledged.
+pub fn outstanding(queue: &str, count: usize) {
+    gauge!("tidings_queue_messages", "queue" => queue.to_owned()).set(count as f64);
+}
+
+/// The template could not be filled.
+pub fn render_failed(message: MessageId, notification: NotificationId, sentence: &str) {
+    tracing::warn!(%message, %notification, "the template could not be filled: {sentence}");
+}
+
+/// A task of the worker panicked; it cost one attempt.
+pub fn worker_panicked(message: MessageId) {
+    counter!("tidings_worker_panics_total").increment(1);
+    tracing::error!(%message, "a hand-over panicked; the process goes on");
+}
+
+/// A flow could not reach the store and tries again.
+pub fn store_failed(flow: &'static str, error: &dyn std::error::Error) {
+    counter!("tidings_store_errors_total", "flow" => flow).increment(1);
+    let cause = std::iter::successors(error.source(), |source| source.source())
+        .map(ToString::to_string)
+        .collect::<Vec<_>>();
+    tracing::error!(flow, cause = cause.join(": "), "{error}");
+}
+
+/// What another process was handing over when it died has been taken over.
+pub fn taken_over(count: usize) {
+    tracing::warn!(
+        count,
+        "hand-overs of a process that died are of unknown outcome"
+    );
+}
+
+/// The template folder holds an error; the last good bundle stays.
+pub fn templates_refused(error: &dyn std::fmt::Display) {
+    counter!("tidings_template_reloads_total", "result" => "refused").increment(1);
+    tracing::warn!("the changed templates are not used:\n{error}");
+}
+
+/// A changed template folder is live.
+pub fn templates_loaded(bundle: &str) {
+    counter!("tidings_template_reloads_total", "result" => "loaded").increment(1);
+    tracing::info!(bundle, "the changed templates are live");
+}

@@ -1,12 +1,27 @@
-//! L4: where an intent enters. Checks it, stores it durably with its request id, and answers. Does not decide and does not send.
+//! L4: where an intent enters, and the file to read first. An intent is checked ([`admit`]), stored durably together with its
+//! request id, and answered. What is due at once is planned in the same commit; the rest of its way is the business of
+//! planner, relay and worker. The intake itself sends nothing.
+
+use std::collections::HashSet;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use crate::admit::{self, Admitted, Door};
+use crate::catalog::{Bundle, Catalog};
+use crate::domain::clock::Clock;
 use crate::domain::decision::Decision;
 use crate::domain::draft::Draft;
+use crate::domain::id::Ids;
 use crate::domain::notification::Notification;
+use crate::domain::reason::Reason;
 use crate::domain::rejection::{Rejection, RejectionReason};
-use crate::domain::shop::Identity;
+use crate::domain::shop::{CustomerId, Identity};
+use crate::event;
+use crate::store::{AcceptOutcome, NewNotification, Plans, Store, StoreError};
+
+/// The request id of a dry run.
+const DRY_RUN: &str = "dry-run";
 
 /// An intent that was taken.
 #[derive(Clone, Debug)]
@@ -18,22 +33,306 @@ pub struct Acceptance {
 }
 
 /// The way in.
-pub struct Intake {}
+pub struct Intake {
+    store: Arc<dyn Store>,
+    catalog: Arc<Catalog>,
+    plans: Arc<dyn Plans>,
+    clock: Arc<dyn Clock>,
+    ids: Arc<Ids>,
+}
 
 impl Intake {
+    /// An intake over these parts.
+    pub fn new(
+        store: Arc<dyn Store>,
+        catalog: Arc<Catalog>,
+        plans: Arc<dyn Plans>,
+        clock: Arc<dyn Clock>,
+        ids: Arc<Ids>,
+    ) -> Self {
+        Self {
+            store,
+            catalog,
+            plans,
+            clock,
+            ids,
+        }
+    }
+
     /// Takes drafts, each for itself or, `atomic`, all or none. The answers are in the order of `drafts`. With `atomic` and
-    /// one bad draft, the good ones are answered with the bad one's rejection.
-    pub async fn accept(&self, _identity: &Identity, drafts: Vec<Draft>, _atomic: bool) -> Vec<Result<Acceptance, Rejection>> {
-        drafts.iter().map(|_| Err(Rejection::new(RejectionReason::Internal, "not wired"))).collect()
+    /// one bad draft, all are answered with the first bad one's rejection, which tells its place as `index`.
+    pub async fn accept(
+        &self,
+        identity: &Identity,
+        drafts: Vec<Draft>,
+        atomic: bool,
+    ) -> Vec<Result<Acceptance, Rejection>> {
+        let now = self.clock.now();
+        let checked = self.check(identity, drafts, now).await;
+        if atomic {
+            let bad = checked.iter().enumerate().find_map(|(at, one)| Some((at, one.as_ref().err()?)));
+            if let Some((at, rejection)) = bad {
+                event::rejected(rejection.reason);
+                let rejection = rejection.clone().with("index", at.to_string());
+                return checked.iter().map(|_| Err(rejection.clone())).collect();
+            }
+        }
+        let (good, mut answers) = split(checked);
+        let outcomes = self
+            .store
+            .accept(good, atomic, now, self.plans.clone())
+            .await;
+        fill(&mut answers, outcomes);
+        answers
+            .into_iter()
+            .map(|answer| {
+                answer.unwrap_or_else(|| Err(internal("an intent was left without an answer")))
+            })
+            .collect()
     }
 
     /// All checks, nothing stored.
-    pub async fn validate(&self, _identity: &Identity, _draft: Draft) -> Result<Notification, Rejection> {
-        Err(Rejection::new(RejectionReason::Internal, "not wired"))
+    ///
+    /// # Errors
+    /// The rejection that sending it would get.
+    pub async fn validate(
+        &self,
+        identity: &Identity,
+        draft: Draft,
+    ) -> Result<Notification, Rejection> {
+        let now = self.clock.now();
+        let mut checked = self.check(identity, vec![draft], now).await;
+        let new = checked
+            .pop()
+            .unwrap_or_else(|| Err(internal("a draft was left without an answer")))?;
+        Ok(new.notification)
     }
 
     /// What would be decided about the draft at `at`, or now; nothing stored.
-    pub async fn explain(&self, _identity: &Identity, _draft: Draft, _at: Option<Timestamp>) -> Result<Decision, Rejection> {
-        Err(Rejection::new(RejectionReason::Internal, "not wired"))
+    ///
+    /// # Errors
+    /// The rejection that sending it would get.
+    pub async fn explain(
+        &self,
+        identity: &Identity,
+        mut draft: Draft,
+        at: Option<Timestamp>,
+    ) -> Result<Decision, Rejection> {
+        // Nothing is stored, so nothing is remembered by its request id.
+        DRY_RUN.clone_into(&mut draft.request_id);
+        let now = at.unwrap_or_else(|| self.clock.now());
+        let mut checked = self.check(identity, vec![draft], now).await;
+        let new = checked
+            .pop()
+            .unwrap_or_else(|| Err(internal("a draft was left without an answer")))?;
+        let case = self
+            .store
+            .case(new.notification, now)
+            .await
+            .map_err(unavailable)?;
+        Ok(self.plans.plan(&case).decision)
+    }
+
+    /// Checks drafts against templates, then asks the store once whether the customers that were only named exist.
+    async fn check(
+        &self,
+        identity: &Identity,
+        drafts: Vec<Draft>,
+        now: Timestamp,
+    ) -> Vec<Result<NewNotification, Rejection>> {
+        let mut checked: Vec<_> = drafts
+            .into_iter()
+            .map(|draft| self.admit(identity, draft, now))
+            .collect();
+        let needs_customer = |new: &NewNotification| new.notification.intent.contact.is_none();
+        let named: HashSet<CustomerId> = checked
+            .iter()
+            .flatten()
+            .filter(|new| needs_customer(new))
+            .map(|new| new.notification.intent.customer.clone())
+            .collect();
+        if named.is_empty() {
+            return checked;
+        }
+        let named: Vec<_> = named.into_iter().collect();
+        let known = match self.store.customers(&identity.shop, &named).await {
+            Ok(customers) => customers
+                .into_iter()
+                .map(|customer| customer.id)
+                .collect::<HashSet<_>>(),
+            Err(error) => {
+                let rejection = unavailable(error);
+                return checked
+                    .into_iter()
+                    .map(|one| one.and_then(|_| Err(rejection.clone())))
+                    .collect();
+            }
+        };
+        for one in &mut checked {
+            if let Ok(new) = one
+                && needs_customer(new)
+                && !known.contains(&new.notification.intent.customer)
+            {
+                *one = Err(Rejection::new(
+                    RejectionReason::CustomerNotFound,
+                    "there is no such customer; upsert them first or send a contact snapshot along",
+                ));
+            }
+        }
+        checked
+    }
+
+    fn admit(
+        &self,
+        identity: &Identity,
+        draft: Draft,
+        now: Timestamp,
+    ) -> Result<NewNotification, Rejection> {
+        let bundle = self.bundle(&draft.template_version)?;
+        let policy = self.catalog.policy();
+        let guest = |address: &_| self.store.guest(&identity.shop, address);
+        let door = Door {
+            bundle: &bundle,
+            policy: &policy,
+            guest: &guest,
+            now,
+        };
+        let (request_id, payload_hash) = (draft.request_id.clone(), draft.payload_hash);
+        let admitted = admit::admit(draft, &door)?;
+        Ok(NewNotification {
+            notification: self.notification(identity, admitted, now),
+            request_id,
+            payload_hash,
+        })
+    }
+
+    fn bundle(&self, version: &str) -> Result<Arc<Bundle>, Rejection> {
+        if version.is_empty() {
+            return Ok(self.catalog.live());
+        }
+        self.catalog.bundle(version).ok_or_else(|| {
+            Rejection::new(
+                RejectionReason::TemplateVersionNotFound,
+                "there is no such template version",
+            )
+            .with("template_version", version)
+        })
+    }
+
+    fn notification(
+        &self,
+        identity: &Identity,
+        admitted: Admitted,
+        now: Timestamp,
+    ) -> Notification {
+        Notification {
+            id: self.ids.notification(now),
+            identity: identity.clone(),
+            intent: admitted.intent,
+            category: admitted.category,
+            topic: admitted.topic,
+            accepted_bundle: admitted.bundle,
+            bundle: String::new(),
+            status: Reason::Accepted.into(),
+            create_time: now,
+            update_time: now,
+            due_at: Some(now),
+            decision: None,
+        }
+    }
+}
+
+type Answer = Option<Result<Acceptance, Rejection>>;
+
+/// Parts the good from the bad: what is to be stored, and the answers with a gap for each of those.
+fn split(checked: Vec<Result<NewNotification, Rejection>>) -> (Vec<NewNotification>, Vec<Answer>) {
+    let mut good = Vec::with_capacity(checked.len());
+    let answers = checked
+        .into_iter()
+        .map(|one| match one {
+            Ok(new) => {
+                good.push(new);
+                None
+            }
+            Err(rejection) => {
+                event::rejected(rejection.reason);
+                Some(Err(rejection))
+            }
+        })
+        .collect();
+    (good, answers)
+}
+
+/// Fills the gaps with what the store answered.
+fn fill(answers: &mut [Answer], outcomes: Result<Vec<AcceptOutcome>, StoreError>) {
+    let gaps = answers.iter_mut().filter(|answer| answer.is_none());
+    match outcomes {
+        Ok(outcomes) => {
+            let reused = outcomes.iter().find_map(|outcome| match outcome {
+                AcceptOutcome::Reused(first) => Some(request_id_reused(first)),
+                _ => None,
+            });
+            for (gap, outcome) in gaps.zip(outcomes) {
+                *gap = Some(acceptance(outcome, reused.as_ref()));
+            }
+        }
+        Err(error) => {
+            let rejection = unavailable(error);
+            for gap in gaps {
+                event::rejected(rejection.reason);
+                *gap = Some(Err(rejection.clone()));
+            }
+        }
+    }
+}
+
+fn acceptance(outcome: AcceptOutcome, reused: Option<&Rejection>) -> Result<Acceptance, Rejection> {
+    let (notification, replayed) = match outcome {
+        AcceptOutcome::Accepted(notification) => (*notification, false),
+        AcceptOutcome::Replayed(notification) => (*notification, true),
+        AcceptOutcome::Reused(first) => return Err(request_id_reused(&first)),
+        AcceptOutcome::NotStored => {
+            return Err(reused
+                .cloned()
+                .unwrap_or_else(|| internal("a batch was left out")));
+        }
+    };
+    event::accepted(notification.category, replayed);
+    Ok(Acceptance {
+        notification,
+        replayed,
+    })
+}
+
+fn request_id_reused(first: &crate::domain::id::NotificationId) -> Rejection {
+    event::rejected(RejectionReason::RequestIdReused);
+    Rejection::new(
+        RejectionReason::RequestIdReused,
+        "the request_id was used for another intent; choose a new one for a new intent",
+    )
+    .with("first", format!("notifications/{first}"))
+}
+
+fn internal(sentence: &str) -> Rejection {
+    Rejection::new(RejectionReason::Internal, sentence)
+}
+
+/// What a caller is told of a fault of the store; the cause goes to the log, once, here.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the fault ends here; it is used as a function of map_err"
+)]
+pub fn unavailable(error: StoreError) -> Rejection {
+    event::store_failed("intake", &error);
+    match error {
+        StoreError::Unavailable(_) => Rejection::new(
+            RejectionReason::StoreUnavailable,
+            "the store does not answer; nothing was stored, try again",
+        ),
+        StoreError::Full => Rejection::new(
+            RejectionReason::StoreFull,
+            "the store is full; nothing was stored",
+        ),
+        StoreError::Corrupt(_) => internal("the gateway failed; its log says why"),
     }
 }

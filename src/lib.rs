@@ -1,27 +1,41 @@
 //! Tidings: a notification delivery gateway for shops.
 //!
-//! The modules in reading order. `intake` is the file to read first: it is where an intent enters.
+//! The modules stand in reading order; [`intake`] is the file to read first. The layers are explained in `ARCHITECTURE.md` and kept
+//! by `tests/tidy.rs`.
 
+// The flows: an intent enters, is decided, queued, handed over; what waits comes back.
+pub mod intake;
+pub mod planner;
+pub mod relay;
+pub mod worker;
+
+pub mod scheduler;
+
+// The stages that the flows are made of.
 pub mod admit;
-pub mod api;
-pub mod app;
-pub mod catalog;
-pub mod cli;
-pub mod client;
-pub mod config;
 pub mod decide;
+pub mod render;
+pub mod settle;
+
+// The words and rules, and the names of what is measured and told.
 pub mod domain;
 pub mod event;
-pub mod intake;
-pub mod lifecycle;
-pub mod planner;
+pub mod proto;
+
+// The seams and what stands behind them.
+pub mod catalog;
 pub mod provider;
 pub mod queue;
-pub mod relay;
-pub mod render;
-pub mod scheduler;
-pub mod settle;
 pub mod store;
-pub mod telemetry;
+
+// The doors.
+pub mod api;
+pub mod cli;
+pub mod client;
 pub mod web;
-pub mod worker;
+
+// The process.
+pub mod app;
+pub mod config;
+pub mod lifecycle;
+pub mod telemetry;

@@ -1,1 +1,88 @@
-//! L4: from the store to the queue.
+//! L4: from the store to the queue. Keeps a bounded window of ready messages queued for each channel and lane; the rest
+//! waits in the store. Publishing twice is harmless: the fence lets only one claim through.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::channel::{Channel, Lane};
+use crate::domain::clock::Clock;
+use crate::event;
+use crate::queue::{Job, Queue};
+use crate::store::bell::Bell;
+use crate::store::{Store, StoreResult};
+
+/// Feeds the queues.
+pub struct Relay {
+    store: Arc<dyn Store>,
+    queue: Arc<dyn Queue>,
+    clock: Arc<dyn Clock>,
+    /// Most jobs outstanding for a (channel, lane).
+    window: u32,
+}
+
+impl Relay {
+    /// A relay that keeps at most `window` jobs of a (channel, lane) outstanding.
+    pub fn new(
+        store: Arc<dyn Store>,
+        queue: Arc<dyn Queue>,
+        clock: Arc<dyn Clock>,
+        window: u32,
+    ) -> Self {
+        Self {
+            store,
+            queue,
+            clock,
+            window,
+        }
+    }
+
+    /// Feeds until `stop`.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut bell = Bell::new(self.store.clone(), self.clock.clone());
+        loop {
+            if let Err(error) = self.feed().await {
+                event::store_failed("relay", &error);
+            }
+            if !bell.wait(&stop).await {
+                return;
+            }
+        }
+    }
+
+    async fn feed(&self) -> StoreResult<()> {
+        for lane in Lane::ALL {
+            for channel in Channel::ALL {
+                self.feed_one(*channel, *lane).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn feed_one(&self, channel: Channel, lane: Lane) -> StoreResult<()> {
+        // Filling up only when half is gone keeps the reading of rows that are queued already rare.
+        let outstanding = self.queue.outstanding(channel, lane);
+        event::outstanding(&format!("{channel}.{lane}"), outstanding);
+        if outstanding > self.window as usize / 2 {
+            return Ok(());
+        }
+        let ready = self
+            .store
+            .ready(channel, lane, self.clock.now(), self.window)
+            .await?;
+        let jobs: Vec<Job> = ready
+            .iter()
+            .map(|r| Job {
+                message: r.message,
+                fence: r.fence,
+                channel: r.channel,
+                lane: r.lane,
+            })
+            .collect();
+        if !jobs.is_empty() {
+            // What finds no room is still in the store and comes with the next window.
+            let _ = self.queue.publish(&jobs).await;
+        }
+        Ok(())
+    }
+}

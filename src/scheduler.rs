@@ -1,1 +1,59 @@
-//! L4: what has come due.
+//! L4: what has come due goes back to the planner: send times, quiet hours, budgets, pauses, ends of the unknown. Any number may
+//! run; the store decides each row once.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::clock::Clock;
+use crate::event;
+use crate::store::bell::Bell;
+use crate::store::{Plans, Store, StoreResult};
+
+/// How many notifications are decided in one transaction.
+const BATCH: u32 = 256;
+
+/// Brings back what is due.
+pub struct Scheduler {
+    store: Arc<dyn Store>,
+    plans: Arc<dyn Plans>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Scheduler {
+    /// A scheduler over these parts.
+    pub fn new(store: Arc<dyn Store>, plans: Arc<dyn Plans>, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            store,
+            plans,
+            clock,
+        }
+    }
+
+    /// Works until `stop`.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut bell = Bell::new(self.store.clone(), self.clock.clone());
+        loop {
+            if let Err(error) = self.pass(&stop).await {
+                event::store_failed("scheduler", &error);
+            }
+            if !bell.wait(&stop).await {
+                return;
+            }
+        }
+    }
+
+    async fn pass(&self, stop: &CancellationToken) -> StoreResult<()> {
+        while !stop.is_cancelled() {
+            let planned = self
+                .store
+                .plan_due(self.clock.now(), BATCH, self.plans.clone())
+                .await?;
+            if planned == 0 {
+                break;
+            }
+        }
+        self.store.end_unknown(self.clock.now()).await?;
+        Ok(())
+    }
+}

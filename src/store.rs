@@ -26,6 +26,7 @@ use crate::domain::reason::{Reason, Status};
 use crate::domain::rejection::Rejection;
 use crate::domain::shop::{Identity, ShopId};
 
+pub mod bell;
 pub mod sqlite;
 
 /// Why the store did not do it.
@@ -422,6 +423,9 @@ pub trait Bundles: Send + Sync {
         archive: Vec<u8>,
         now: Timestamp,
     ) -> StoreResult<()>;
+
+    /// The bundles that open notifications refer to.
+    async fn bundles_in_use(&self, shop: &ShopId) -> StoreResult<Vec<String>>;
 
     /// The archive of a bundle.
     async fn bundle(&self, shop: &ShopId, id: &str) -> StoreResult<Option<Vec<u8>>>;

@@ -34,6 +34,27 @@ impl Clock for SystemClock {
     }
 }
 
+/// How long something takes, by the clock that never jumps.
+#[derive(Debug, Clone, Copy)]
+pub struct Stopwatch {
+    started: Instant,
+}
+
+impl Stopwatch {
+    /// Starts now.
+    #[expect(clippy::disallowed_methods, reason = "the home of now()")]
+    pub fn start() -> Self {
+        Self {
+            started: Instant::now(),
+        }
+    }
+
+    /// Since the start.
+    pub fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+}
+
 /// A clock that starts at a fixed instant and runs faster than the world, for demonstrations.
 #[derive(Debug)]
 pub struct FastClock {

@@ -7,7 +7,7 @@ use super::address::{Address, Personal};
 use super::channel::{Category, Channel};
 use super::intent::ContactSnapshot;
 use super::quiet_hours::DailyWindow;
-pub use super::shop::CustomerId;
+pub use super::shop::{CustomerId, GUEST_PREFIX};
 
 /// An address that the shop knows, and since when it is proved.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -193,6 +193,3 @@ impl Customer {
         self.id.as_str().starts_with(GUEST_PREFIX)
     }
 }
-
-/// What the id of a guest starts with; callers cannot choose such ids.
-pub const GUEST_PREFIX: &str = "guest:";

@@ -45,10 +45,10 @@ words! {
         CustomerPause = "customer_pause",
         /// Required outcome.
         Outcome = "outcome",
-        /// Send window of the template.
-        Window = "window",
         /// Quiet hours.
         QuietHours = "quiet_hours",
+        /// Send window of the template.
+        Window = "window",
         /// Budgets.
         Budget = "budget",
         /// The template was filled.

@@ -2,12 +2,16 @@
 //!
 //! Fields: `customer_id`, `template`, `state`, `state_reason`, `channel`, `category`, `reference`, `labels.<key>`, `create_time`.
 //! Operators `= != < > <= >=`, `AND`, `OR`, parentheses. Order comparisons are for `create_time` only.
-//! The store turns the tree into SQL; [`Filter::matches`] is for watches.
+//! As AIP-160 wants it, `OR` binds more tightly than `AND`: `a AND b OR c` means `a AND (b OR c)`.
+//! Values are bare words or quoted with `"` or `'`; states and reasons are normalised to upper, channels and categories to
+//! lower case. The store turns the tree into SQL; [`Filter::matches`] is for watches.
 
 use jiff::Timestamp;
 
 use super::notification::Record;
-use super::rejection::{Rejection, RejectionReason};
+use super::rejection::Rejection;
+
+mod parser;
 
 /// A field that can be filtered by.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,7 +86,7 @@ impl Filter {
                 value,
             } => holds(field, value, record) == *equal,
             Self::CreateTime(operator, instant) => {
-                operator.holds(record.notification.create_time, *instant)
+                operator.holds(&record.notification.create_time, instant)
             }
         }
     }
@@ -92,8 +96,7 @@ impl Filter {
     /// # Errors
     /// `FIELD_INVALID` on `filter`, with the position and what was expected there.
     pub fn parse(text: &str) -> Result<Self, Rejection> {
-        let _ = text;
-        Err(Rejection::new(RejectionReason::Internal, "not written"))
+        parser::parse(text)
     }
 }
 
@@ -119,7 +122,7 @@ fn holds(field: &Field, value: &str, record: &Record) -> bool {
 }
 
 impl Operator {
-    fn holds<T: Ord>(self, left: T, right: T) -> bool {
+    fn holds<T: Ord>(self, left: &T, right: &T) -> bool {
         match self {
             Self::Equal => left == right,
             Self::NotEqual => left != right,

@@ -37,7 +37,8 @@ impl State {
     /// The one transition table: whether a notification in this state may go to `next`.
     pub const fn may_become(self, next: Self) -> bool {
         match self {
-            Self::Accepted | Self::Scheduled | Self::Processing => !matches!(next, Self::Accepted),
+            // Whatever has not been handed over may be decided again, when a customer changes their mind.
+            Self::Accepted | Self::Scheduled | Self::Processing => true,
             Self::Sent => matches!(
                 next,
                 Self::Delivered | Self::Failed | Self::Sent | Self::Processing

@@ -43,6 +43,9 @@ name_type!(
     CustomerId
 );
 
+/// What the id of a guest starts with; callers cannot choose such ids.
+pub const GUEST_PREFIX: &str = "guest:";
+
 /// Who is calling: on whose behalf, and which service.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Identity {

@@ -50,7 +50,14 @@ pub fn segments(text: &str) -> Segments {
     let septets: Option<Vec<u32>> = text.chars().map(gsm7_septets).collect();
     let (encoding, widths, single, multi) = match septets {
         Some(widths) => (Encoding::Gsm7, widths, 160, 153),
-        None => (Encoding::Ucs2, text.chars().map(|c| if c.len_utf16() == 2 { 2 } else { 1 }).collect(), 70, 67),
+        None => (
+            Encoding::Ucs2,
+            text.chars()
+                .map(|c| if c.len_utf16() == 2 { 2 } else { 1 })
+                .collect(),
+            70,
+            67,
+        ),
     };
     let units: u32 = widths.iter().sum();
     let count = if units == 0 {
@@ -69,7 +76,11 @@ pub fn segments(text: &str) -> Segments {
         }
         count
     };
-    Segments { count, encoding, units }
+    Segments {
+        count,
+        encoding,
+        units,
+    }
 }
 
 #[cfg(test)]

@@ -83,6 +83,26 @@ pub struct Capture {
     pub source: String,
 }
 
+impl Capture {
+    /// As it stands in a list.
+    pub fn summary(&self) -> CaptureSummary {
+        let title = match &self.content {
+            Content::Email { subject, .. } => subject.clone(),
+            Content::Sms { text } | Content::Chat { text } => text.chars().take(80).collect(),
+        };
+        CaptureSummary {
+            message: self.message,
+            time: self.time,
+            channel: self.channel,
+            address: self.address.clone(),
+            category: self.category,
+            template: self.template.clone(),
+            title,
+            attachments: self.attachments.len(),
+        }
+    }
+}
+
 /// A captured message in a list.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct CaptureSummary {
@@ -281,7 +301,7 @@ impl Captures {
             found
                 .iter()
                 .filter_map(|(_, path)| read(path))
-                .map(|capture| summary(&capture))
+                .map(|capture| capture.summary())
                 .take(limit)
                 .collect()
         })
@@ -340,23 +360,6 @@ fn trim(folder: &Path, kept: &mut BTreeSet<MessageId>, keep: usize) {
         };
         // One that cannot be removed is tried again when the folder is opened next.
         let _ = std::fs::remove_file(file(folder, oldest));
-    }
-}
-
-fn summary(capture: &Capture) -> CaptureSummary {
-    let title = match &capture.content {
-        Content::Email { subject, .. } => subject.clone(),
-        Content::Sms { text } | Content::Chat { text } => text.chars().take(80).collect(),
-    };
-    CaptureSummary {
-        message: capture.message,
-        time: capture.time,
-        channel: capture.channel,
-        address: capture.address.clone(),
-        category: capture.category,
-        template: capture.template.clone(),
-        title,
-        attachments: capture.attachments.len(),
     }
 }
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Sends one notification over gRPC from Python, and prints the answer as JSON.
 
-  send_one.py TEMPLATE --to CUSTOMER|MAIL|+PHONE [--var KEY=VALUE]... [--data FILE.json] [--address HOST:PORT]
+  send.py TEMPLATE --to CUSTOMER|MAIL|+PHONE [--var KEY=VALUE]... [--data FILE.json] [--address HOST:PORT]
 
 The client is made from the project's .proto files when it runs, by grpcio-tools, so there is nothing generated to keep. Calls are
 repeated when the server is away, by proto/tidings/service_config.json. Needs scripts/requirements.txt.
@@ -25,7 +25,7 @@ from google.rpc import error_details_pb2  # noqa: F401  so that error details ca
 from grpc_status import rpc_status
 from grpc_tools import protoc
 
-PROTO = Path(__file__).resolve().parents[2] / "proto"
+PROTO = Path(__file__).resolve().parents[1] / "proto"
 
 
 def generated_client():

@@ -1,0 +1,73 @@
+//! Rules for single fields.
+
+use crate::domain::rejection::{FieldViolation, Rejection, RejectionReason};
+
+/// The broken rules of one kind, gathered so that a caller sees all of them at once.
+pub(super) struct Violations {
+    reason: RejectionReason,
+    found: Vec<FieldViolation>,
+}
+
+impl Violations {
+    pub(super) fn new(reason: RejectionReason) -> Self {
+        Self {
+            reason,
+            found: Vec::new(),
+        }
+    }
+
+    /// Notes what is wrong with a field, if anything is.
+    pub(super) fn add(&mut self, field: impl Into<String>, checked: Result<(), String>) {
+        if let Err(description) = checked {
+            self.found.push(FieldViolation {
+                field: field.into(),
+                description,
+            });
+        }
+    }
+
+    pub(super) fn into_result(self) -> Result<(), Rejection> {
+        if self.found.is_empty() {
+            Ok(())
+        } else {
+            Err(Rejection::fields(self.reason, self.found))
+        }
+    }
+}
+
+/// A text of `min` to `max` characters without control characters.
+pub(super) fn text(text: &str, min: usize, max: usize) -> Result<(), String> {
+    let length = text.chars().count();
+    if length < min && length == 0 {
+        return Err(format!("is required, {min} to {max} characters"));
+    }
+    if length > max {
+        return Err(format!("at most {max} characters, there are {length}"));
+    }
+    if text.chars().any(char::is_control) {
+        return Err("no control characters".into());
+    }
+    Ok(())
+}
+
+/// Longest locale, bytes.
+pub const LOCALE_MAX: usize = 35;
+
+/// What a locale must be.
+pub(super) const LOCALE_RULE: &str = "a BCP 47 language tag such as pt-BR, at most 35 characters";
+
+/// Whether a text is a well-formed BCP 47 tag; whether anybody speaks it is another question.
+pub fn is_locale(text: &str) -> bool {
+    !text.is_empty()
+        && text.len() <= LOCALE_MAX
+        && !text.contains('_')
+        && text.parse::<unic_langid::LanguageIdentifier>().is_ok()
+}
+
+/// Whether a text names a zone of the IANA database.
+pub fn is_time_zone(text: &str) -> bool {
+    let plain = text
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'+' | b'/'));
+    plain && text.len() <= 64 && !text.starts_with('/') && jiff::tz::TimeZone::get(text).is_ok()
+}

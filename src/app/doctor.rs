@@ -1,0 +1,133 @@
+//! `tidings doctor`: looks at an installation from inside and says what to change.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::{hosts, providers};
+use crate::catalog::Catalog;
+use crate::cli::{self, DoctorOptions};
+use crate::config::{self, Config};
+use crate::domain::clock::{Clock, SystemClock};
+use crate::domain::shop::Identity;
+use crate::store::Lookup as _;
+use crate::store::sqlite::SqliteStore;
+
+/// A clock before this is wrong: the year this release was made in.
+const EARLIEST_YEAR: i16 = 2026;
+
+/// One thing that was looked at.
+struct Finding {
+    what: String,
+    good: bool,
+    sentence: String,
+}
+
+impl Finding {
+    fn of(what: impl Into<String>, result: Result<String, String>) -> Self {
+        let good = result.is_ok();
+        Self {
+            what: what.into(),
+            good,
+            sentence: result.unwrap_or_else(|sentence| sentence),
+        }
+    }
+}
+
+/// Looks and tells; 0 when all is well, 1 when something is not, 64 when the configuration cannot be read.
+pub(super) async fn run(options: DoctorOptions) -> i32 {
+    let config = match Config::load(options.config.as_deref(), std::env::vars()) {
+        Ok(config) => config,
+        Err(error) => {
+            let findings: Vec<_> = error
+                .faults()
+                .iter()
+                .map(|fault| Finding::of("configuration", Err(fault.clone())))
+                .collect();
+            tell(&findings, options.json);
+            return i32::from(config::EXIT_CODE);
+        }
+    };
+    let findings = look(&config).await;
+    tell(&findings, options.json);
+    i32::from(findings.iter().any(|finding| !finding.good))
+}
+
+async fn look(config: &Config) -> Vec<Finding> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let mut findings = vec![
+        Finding::of(
+            "configuration",
+            Ok("every setting is known and in range".into()),
+        ),
+        Finding::of("clock", tell_time(clock.as_ref())),
+        Finding::of("store", store(&config.store.path, clock.as_ref()).await),
+        Finding::of("templates", templates(config)),
+    ];
+    match providers::all(config, clock, &[]) {
+        Ok(all) => {
+            for (channel, provider) in all {
+                findings.push(Finding::of(
+                    format!("{channel} by {}", provider.name()),
+                    provider.check().await,
+                ));
+            }
+        }
+        Err(error) => findings.push(Finding::of("providers", Err(error.to_string()))),
+    }
+    findings
+}
+
+fn tell_time(clock: &dyn Clock) -> Result<String, String> {
+    let now = clock.now();
+    let year = now.to_zoned(jiff::tz::TimeZone::UTC).year();
+    if year < EARLIEST_YEAR {
+        return Err(format!(
+            "the system says {now}; set the clock, or notifications expire and fire at the wrong time"
+        ));
+    }
+    Ok(format!("{now:.0}"))
+}
+
+async fn store(folder: &Path, clock: &dyn Clock) -> Result<String, String> {
+    if !folder.exists() {
+        return Ok(format!(
+            "{} does not exist yet; the first start makes it",
+            folder.display()
+        ));
+    }
+    let store = SqliteStore::open(folder, clock.now())
+        .await
+        .map_err(|error| error.to_string())?;
+    let counts = store
+        .counts(&Identity::local())
+        .await
+        .map_err(|error| error.to_string());
+    store.close().await;
+    let count: u64 = counts?.iter().map(|(_, count)| count).sum();
+    Ok(format!("{} holds {count} notifications", folder.display()))
+}
+
+fn templates(config: &Config) -> Result<String, String> {
+    let catalog = Catalog::open(hosts::source(config.catalog.templates.clone()))
+        .map_err(|error| error.to_string())?;
+    let live = catalog.live();
+    Ok(format!(
+        "bundle {} with {} templates",
+        live.id(),
+        live.manifests().count()
+    ))
+}
+
+fn tell(findings: &[Finding], json: bool) {
+    if json {
+        let rows: Vec<_> = findings
+            .iter()
+            .map(|finding| serde_json::json!({"what": finding.what, "good": finding.good, "sentence": finding.sentence}))
+            .collect();
+        return cli::line(&serde_json::Value::from(rows).to_string());
+    }
+    for finding in findings {
+        let mark = if finding.good { "✓" } else { "✗" };
+        cli::line(&format!("{mark} {:<18} {}", finding.what, finding.sentence));
+    }
+}

@@ -1,0 +1,135 @@
+//! The commands that run a gateway.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::build::{Gateway, Setup};
+use super::{demo, doctor};
+use crate::catalog::Source;
+use crate::cli::{self, DemoOptions, DevOptions, DoctorOptions, Hosts, ServeOptions};
+use crate::config::{self, Config, LogFormat};
+use crate::domain::clock::SystemClock;
+use crate::lifecycle::asked_to_stop;
+use crate::telemetry;
+
+/// Hosts in this process.
+pub(super) struct Here;
+
+/// Where templates are looked for when nobody names a folder.
+const TEMPLATES: &str = "templates";
+
+#[async_trait(?Send)]
+impl Hosts for Here {
+    async fn demo(&self, options: DemoOptions) -> i32 {
+        telemetry::log(&level("warn"), false);
+        told(demo::run(options).await)
+    }
+
+    async fn dev(&self, options: DevOptions) -> i32 {
+        telemetry::log(&level("info"), false);
+        told(dev(options).await)
+    }
+
+    async fn serve(&self, options: ServeOptions) -> i32 {
+        let config = match Config::load(options.config.as_deref(), std::env::vars()) {
+            Ok(config) => config,
+            Err(error) => {
+                error
+                    .faults()
+                    .iter()
+                    .for_each(|fault| cli::complain(&format!("error: {fault}")));
+                return i32::from(config::EXIT_CODE);
+            }
+        };
+        telemetry::log(
+            &level(&config.telemetry.log),
+            config.telemetry.format == LogFormat::Json,
+        );
+        let source = source(config.catalog.templates.clone());
+        told(host(config, source, Vec::new(), true).await)
+    }
+
+    async fn doctor(&self, options: DoctorOptions) -> i32 {
+        doctor::run(options).await
+    }
+}
+
+/// `TIDINGS_LOG` wins over what the command or the configuration says.
+fn level(default: &str) -> String {
+    std::env::var("TIDINGS_LOG").unwrap_or_else(|_| default.to_owned())
+}
+
+/// The named folder, else `./templates`, else the pack that is compiled in.
+pub(super) fn source(named: Option<PathBuf>) -> Source {
+    let folder = named.or_else(|| {
+        Some(PathBuf::from(TEMPLATES)).filter(|folder| folder.join("shop.toml").is_file())
+    });
+    folder.map_or(Source::Embedded, Source::Folder)
+}
+
+/// Everything embedded on the system's clock.
+async fn dev(options: DevOptions) -> Result<(), String> {
+    let mut config = Config::embedded(&options.data);
+    config.server.grpc_address.set_port(options.port);
+    config.server.console_address.set_port(options.ui_port);
+    config.catalog.reload = true;
+    host(
+        config,
+        source(options.templates),
+        options.chaos,
+        options.headless,
+    )
+    .await
+}
+
+async fn host(
+    config: Config,
+    source: Source,
+    chaos: Vec<cli::Chaos>,
+    headless: bool,
+) -> Result<(), String> {
+    let data = config.store.path.clone();
+    let templates = match &source {
+        Source::Embedded => "the pack compiled in".to_owned(),
+        Source::Folder(folder) => folder.display().to_string(),
+    };
+    let setup = Setup {
+        source,
+        clock: Arc::new(SystemClock),
+        clock_note: String::new(),
+        chaos,
+    };
+    let gateway = Gateway::start(config, setup)
+        .await
+        .map_err(|error| error.to_string())?;
+    cli::line(&format!("gRPC       {}", gateway.grpc_address()));
+    cli::line(&format!("console    http://{}", gateway.console_address()));
+    cli::line(&format!("data       {}", data.display()));
+    cli::line(&format!("templates  {templates}"));
+    if !headless {
+        // A machine without a browser shows the address above; nothing else depends on it.
+        drop(open::that_detached(format!(
+            "http://{}",
+            gateway.console_address()
+        )));
+    }
+    asked_to_stop()
+        .await
+        .map_err(|error| format!("no signal can be waited for: {error}"))?;
+    if !gateway.stop().await {
+        cli::complain("not everything ended in time; what was left is taken up at the next start");
+    }
+    Ok(())
+}
+
+fn told(outcome: Result<(), String>) -> i32 {
+    match outcome {
+        Ok(()) => 0,
+        Err(sentence) => {
+            cli::complain(&format!("error: {sentence}"));
+            1
+        }
+    }
+}

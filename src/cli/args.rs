@@ -1,0 +1,361 @@
+//! What can be typed: commands, options and their meaning. Parsing only; nothing here does anything.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use jiff::Timestamp;
+
+use super::parse;
+use crate::domain::channel::Channel;
+
+/// Where a gateway listens unless told otherwise.
+pub(super) const DEFAULT_ADDRESS: &str = "127.0.0.1:50051";
+
+/// A notification delivery gateway for shops: says what an order has to say, on the channel the customer prefers, and
+/// never too often.
+#[derive(Clone, Debug, Parser)]
+#[command(
+    name = "tidings",
+    version,
+    max_term_width = 100,
+    after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 lint errors, 4 not delivered (--wait), 5 unreachable, 64 bad configuration.\nStart with: tidings demo"
+)]
+pub struct Cli {
+    /// The gateway to talk to: host and port, or a URL.
+    #[arg(long, global = true, env = "TIDINGS_ADDRESS", value_name = "HOST:PORT", default_value = DEFAULT_ADDRESS)]
+    pub address: String,
+
+    /// Print JSON, for programs.
+    #[arg(long, global = true)]
+    pub json: bool,
+
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Show it: everything in one process, sample customers, a story from order to review.
+    Demo(DemoOptions),
+    /// Everything in one process with captured messages, for development. Nothing leaves the machine.
+    Dev(DevOptions),
+    /// Run the gateway with a configuration.
+    Serve(ServeOptions),
+    /// Send one notification, or a file of them.
+    Send(SendOptions),
+    /// Say why a customer got a notification, or did not, or would.
+    Explain(ExplainOptions),
+    /// Follow notifications as they change.
+    Tail(TailOptions),
+    /// List, view and cancel notifications.
+    #[command(subcommand)]
+    Notifications(NotificationsCommand),
+    /// View, change, import and erase customers.
+    #[command(subcommand)]
+    Customers(CustomersCommand),
+    /// List and render templates.
+    #[command(subcommand)]
+    Templates(TemplatesCommand),
+    /// Check configuration, store, templates, providers and clock.
+    Doctor(DoctorOptions),
+    /// Print the completion script of a shell.
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// `tidings demo`
+#[derive(Clone, Debug, Args)]
+pub struct DemoOptions {
+    /// How fast the demo's clock runs, such as 60x: a minute in a second.
+    #[arg(long, default_value = "60x", value_parser = parse::speed)]
+    pub speed: f64,
+    /// Open no browser and print plain lines.
+    #[arg(long)]
+    pub headless: bool,
+    /// The gRPC port; 0 picks one.
+    #[arg(long, default_value_t = 50051)]
+    pub port: u16,
+    /// The console's port; 0 picks one.
+    #[arg(long, default_value_t = 8080)]
+    pub ui_port: u16,
+}
+
+/// `tidings dev`
+#[derive(Clone, Debug, Args)]
+pub struct DevOptions {
+    /// The gRPC port; 0 picks one.
+    #[arg(long, default_value_t = 50051)]
+    pub port: u16,
+    /// The console's port; 0 picks one.
+    #[arg(long, default_value_t = 8080)]
+    pub ui_port: u16,
+    /// Where data is kept.
+    #[arg(long, value_name = "DIR", default_value = ".tidings")]
+    pub data: PathBuf,
+    /// The template repository. Without it: ./templates if it exists, else the pack that is compiled in.
+    #[arg(long, value_name = "DIR")]
+    pub templates: Option<PathBuf>,
+    /// Let a share of a channel's hand-overs fail, such as email=5%. May be repeated.
+    #[arg(long, value_name = "CHANNEL=PERCENT", value_parser = parse::chaos)]
+    pub chaos: Vec<Chaos>,
+    /// Open no browser and print plain lines.
+    #[arg(long)]
+    pub headless: bool,
+}
+
+/// A share of one channel's hand-overs that fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Chaos {
+    /// Which channel.
+    pub channel: Channel,
+    /// From 0 to 100.
+    pub percent: u8,
+}
+
+/// `tidings serve`
+#[derive(Clone, Debug, Args)]
+pub struct ServeOptions {
+    /// The configuration file. Without it: the defaults and the environment.
+    #[arg(long, env = "TIDINGS_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// `tidings doctor`
+#[derive(Clone, Debug, Args)]
+pub struct DoctorOptions {
+    /// The configuration file. Without it: the defaults and the environment.
+    #[arg(long, env = "TIDINGS_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Whether `--json` was given.
+    #[arg(skip)]
+    pub json: bool,
+}
+
+/// `tidings send`
+#[derive(Clone, Debug, Args)]
+pub struct SendOptions {
+    /// The template's key, such as order.shipped.
+    #[arg(required_unless_present = "file", conflicts_with = "file")]
+    pub template: Option<String>,
+    /// A customer's id, a mail address, or a phone number that starts with +.
+    #[arg(
+        long,
+        value_name = "CUSTOMER|ADDRESS",
+        required_unless_present = "file",
+        conflicts_with = "file"
+    )]
+    pub to: Option<String>,
+    /// Variables and language.
+    #[command(flatten)]
+    pub content: ContentOptions,
+    /// Send a file of requests instead, one a line in proto3 JSON; - reads standard input.
+    #[arg(long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Attach a file. May be repeated.
+    #[arg(long, value_name = "FILE", conflicts_with = "file")]
+    pub attach: Vec<PathBuf>,
+    /// Your own id of this request: the same id again is the same notification. Without it one is made up.
+    #[arg(long, value_name = "ID", conflicts_with = "file")]
+    pub request_id: Option<String>,
+    /// Check everything, store and send nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Wait until it has ended, at most this long; exit code 4 if it was not sent.
+    #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true, default_missing_value = "10m",
+          value_parser = parse::duration, conflicts_with_all = ["file", "dry_run"])]
+    pub wait: Option<Duration>,
+}
+
+/// What a notification is to say.
+#[derive(Clone, Debug, Default, Args)]
+pub struct ContentOptions {
+    /// A variable as text, k=v, or as JSON, k:=v; a.b=v nests. May be repeated.
+    #[arg(long = "var", value_name = "K=V", conflicts_with = "data")]
+    pub vars: Vec<String>,
+    /// The variables as a JSON object in a file; - reads standard input.
+    #[arg(long, value_name = "FILE")]
+    pub data: Option<PathBuf>,
+    /// The language, such as pt-BR. Without it: the customer's.
+    #[arg(long)]
+    pub locale: Option<String>,
+}
+
+/// `tidings explain`
+#[derive(Clone, Debug, Args)]
+pub struct ExplainOptions {
+    /// A past notification's id or name.
+    #[arg(required_unless_present = "template", conflicts_with_all = ["template", "to", "vars", "data", "locale", "at"])]
+    pub notification: Option<String>,
+    /// Explain what would happen to this template instead.
+    #[arg(long, value_name = "KEY", requires = "to")]
+    pub template: Option<String>,
+    /// For whom: a customer's id, a mail address, or a phone number that starts with +.
+    #[arg(long, value_name = "CUSTOMER|ADDRESS", requires = "template")]
+    pub to: Option<String>,
+    /// Variables and language.
+    #[command(flatten)]
+    pub content: ContentOptions,
+    /// As of this time, such as 2026-11-22T21:30:00Z. Without it: now.
+    #[arg(long, value_name = "TIME", value_parser = parse::time)]
+    pub at: Option<Timestamp>,
+}
+
+/// `tidings tail`
+#[derive(Clone, Debug, Args)]
+pub struct TailOptions {
+    /// Which, such as: state = FAILED AND channel = email
+    #[arg(long)]
+    pub filter: Option<String>,
+}
+
+/// `tidings notifications`
+#[derive(Clone, Debug, Subcommand)]
+pub enum NotificationsCommand {
+    /// List notifications, newest first.
+    List {
+        /// Which, such as: customer_id = "c-42" AND state = FAILED
+        #[arg(long)]
+        filter: Option<String>,
+        /// How many at most.
+        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+        limit: u32,
+    },
+    /// Show one with its messages and attempts.
+    View {
+        /// Its id or name.
+        notification: String,
+    },
+    /// Stop what has not been handed over yet.
+    Cancel {
+        /// Its id or name.
+        #[arg(required_unless_present = "key", conflicts_with = "key")]
+        notification: Option<String>,
+        /// Everything that carries this cancellation key.
+        #[arg(long)]
+        key: Option<String>,
+    },
+}
+
+/// `tidings customers`
+#[derive(Clone, Debug, Subcommand)]
+pub enum CustomersCommand {
+    /// Show a customer.
+    View {
+        /// The customer's id.
+        customer: String,
+    },
+    /// Create a customer or change what is given; the rest stays.
+    Upsert(UpsertOptions),
+    /// Create or change customers from a file of requests, one a line in proto3 JSON; - reads standard input.
+    Import {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Show what a customer wants to hear and how, or change it.
+    Preferences(PreferencesOptions),
+    /// Erase a customer's personal data for good.
+    Erase {
+        /// The customer's id.
+        customer: String,
+        /// Yes, for good.
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+/// `tidings customers upsert`
+#[derive(Clone, Debug, Args)]
+pub struct UpsertOptions {
+    /// The customer's id.
+    pub customer: String,
+    /// Mail address.
+    #[arg(long)]
+    pub email: Option<String>,
+    /// Phone number, such as +4915112345678.
+    #[arg(long)]
+    pub phone: Option<String>,
+    /// Discord user id.
+    #[arg(long)]
+    pub discord: Option<String>,
+    /// The name to greet with.
+    #[arg(long)]
+    pub given_name: Option<String>,
+    /// The family name.
+    #[arg(long)]
+    pub family_name: Option<String>,
+    /// The language, such as pt-BR.
+    #[arg(long)]
+    pub locale: Option<String>,
+    /// The time zone, such as Europe/Berlin.
+    #[arg(long)]
+    pub time_zone: Option<String>,
+}
+
+/// `tidings customers preferences`
+#[derive(Clone, Debug, Args)]
+pub struct PreferencesOptions {
+    /// The customer's id.
+    pub customer: String,
+    /// Channels in order of preference, such as sms,email.
+    #[arg(long, value_delimiter = ',', value_parser = parse::channel)]
+    pub order: Vec<Channel>,
+    /// Turn a topic off. May be repeated.
+    #[arg(long, value_name = "TOPIC")]
+    pub opt_out: Vec<String>,
+    /// Turn a topic on again. May be repeated.
+    #[arg(long, value_name = "TOPIC")]
+    pub opt_in: Vec<String>,
+    /// Hold everything but critical and transactional until then.
+    #[arg(long, value_name = "TIME", value_parser = parse::time)]
+    pub pause_until: Option<Timestamp>,
+    /// End a pause.
+    #[arg(long, conflicts_with = "pause_until")]
+    pub resume: bool,
+}
+
+/// `tidings templates`
+#[derive(Clone, Debug, Subcommand)]
+pub enum TemplatesCommand {
+    /// List the templates.
+    List,
+    /// Render a template with a sample or with data; nothing is sent.
+    Render(RenderOptions),
+}
+
+/// `tidings templates render`
+#[derive(Clone, Debug, Args)]
+pub struct RenderOptions {
+    /// The template's key, such as order.shipped.
+    pub template: String,
+    /// The language. Without it: the template's default.
+    #[arg(long)]
+    pub locale: Option<String>,
+    /// A sample of the template repository. Without it: typical.
+    #[arg(long, conflicts_with = "data")]
+    pub sample: Option<String>,
+    /// The variables as a JSON object in a file; - reads standard input.
+    #[arg(long, value_name = "FILE")]
+    pub data: Option<PathBuf>,
+    /// This channel only.
+    #[arg(long, value_parser = parse::channel)]
+    pub channel: Option<Channel>,
+    /// This part only, as it is.
+    #[arg(long)]
+    pub part: Option<Part>,
+}
+
+/// A part of a rendering.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Part {
+    /// The HTML of a mail.
+    Html,
+    /// The text.
+    Text,
+    /// The subject of a mail.
+    Subject,
+}

@@ -1,0 +1,131 @@
+//! What ends an intent, or puts it off, before any channel is looked at.
+
+use super::{Facts, Objection, Trace, experiment};
+use crate::domain::channel::Category;
+use crate::domain::decision::Rule;
+use crate::domain::reason::Reason;
+
+/// Asks every stop in order; the answer is the chosen variant's name.
+pub(super) fn check(facts: &Facts<'_>, trace: &mut Trace) -> Result<String, Objection> {
+    trace.pass(
+        Rule::Schema,
+        format!("variables match {}@{}", facts.manifest.key, facts.bundle),
+    );
+    request(facts, trace)?;
+    collapse(facts, trace)?;
+    expiry(facts, trace)?;
+    send_time(facts, trace)?;
+    let variant = holdout(facts, trace)?;
+    topic(facts, trace)?;
+    Ok(variant)
+}
+
+fn request(facts: &Facts<'_>, trace: &mut Trace) -> Result<(), Objection> {
+    match facts.case.once {
+        Some(first) => {
+            let objection = trace.end(
+                Rule::Request,
+                Reason::DuplicateOnceKey,
+                "its once key was accepted before",
+            );
+            trace.evidence("first", format!("notifications/{first}").into());
+            Err(objection)
+        }
+        None => {
+            trace.pass(Rule::Request, "new");
+            Ok(())
+        }
+    }
+}
+
+fn collapse(facts: &Facts<'_>, trace: &mut Trace) -> Result<(), Objection> {
+    let intent = &facts.case.notification.intent;
+    if intent.collapse_key.is_empty() {
+        return Ok(());
+    }
+    let Some((newer, handed_over)) = facts.case.newer else {
+        trace.pass(Rule::Collapse, "the newest with its collapse key");
+        return Ok(());
+    };
+    let objection = if handed_over {
+        trace.end(
+            Rule::Collapse,
+            Reason::Collapsed,
+            "a newer one with its collapse key has gone out",
+        )
+    } else {
+        trace.end(
+            Rule::Collapse,
+            Reason::Superseded,
+            "a newer one with its collapse key is on its way",
+        )
+    };
+    trace.evidence("newer", format!("notifications/{newer}").into());
+    Err(objection)
+}
+
+fn expiry(facts: &Facts<'_>, trace: &mut Trace) -> Result<(), Objection> {
+    let expire_time = facts.case.notification.intent.expire_time;
+    if expire_time <= facts.now() {
+        return Err(trace.end(
+            Rule::Expiry,
+            Reason::Expired,
+            format!("it was of use until {expire_time:.0}"),
+        ));
+    }
+    trace.pass(Rule::Expiry, format!("of use until {expire_time:.0}"));
+    Ok(())
+}
+
+fn send_time(facts: &Facts<'_>, trace: &mut Trace) -> Result<(), Objection> {
+    match facts.case.notification.intent.send_time {
+        Some(send_time) if send_time > facts.now() => Err(trace.hold(
+            Rule::SendTime,
+            Reason::SendTime,
+            send_time,
+            format!("asked for {send_time:.0}"),
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn holdout(facts: &Facts<'_>, trace: &mut Trace) -> Result<String, Objection> {
+    let customer = facts.case.customer.id.as_str();
+    let Some(variant) =
+        experiment::variant(&facts.manifest.variants, &facts.manifest.key, customer)
+    else {
+        return Ok(String::new());
+    };
+    if variant.name == experiment::HOLDOUT {
+        return Err(trace.end(
+            Rule::Holdout,
+            Reason::Holdout,
+            "the customer is in the group that gets nothing",
+        ));
+    }
+    trace.pass(Rule::Holdout, format!("variant {}", variant.name));
+    Ok(variant.name.clone())
+}
+
+fn topic(facts: &Facts<'_>, trace: &mut Trace) -> Result<(), Objection> {
+    let topic = &facts.manifest.topic;
+    if facts.manifest.category == Category::Critical {
+        trace.pass(Rule::Topic, "critical: the customer's choices do not count");
+        return Ok(());
+    }
+    if facts
+        .case
+        .customer
+        .preferences
+        .topic(topic)
+        .is_some_and(|preference| preference.opted_out)
+    {
+        return Err(trace.end(
+            Rule::Topic,
+            Reason::TopicOptedOut,
+            format!("{topic} is off"),
+        ));
+    }
+    trace.pass(Rule::Topic, format!("{topic} is on"));
+    Ok(())
+}

@@ -1,0 +1,331 @@
+//! Taking in: request ids, once keys, collapse keys, then planning, all in one transaction for all calls that share it.
+//!
+//! A new notification leaves one event, of the status that planning gave it.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use sqlx::Row as _;
+
+use super::error::corrupt;
+use super::facts::{CollapseKey, Facts, Mark, collapse_key, customer_key, once_key};
+use super::lookup;
+use super::open::{Open, is_newer};
+use super::plan::decide;
+use super::rows::{cut, find_ids, hex, notification_id, write_rows};
+use super::unit::Unit;
+use super::writer::Tx;
+use crate::domain::id::NotificationId;
+use crate::domain::notification::Notification;
+use crate::domain::reason::{Reason, Status};
+use crate::domain::shop::{CallerId, Identity, ShopId};
+use crate::store::{AcceptOutcome, NewNotification, Plans, StoreResult};
+
+pub(super) const REQUESTS: &str = "SELECT r.shop, r.caller, r.request_id, r.payload_hash, r.notification \
+    FROM json_each(?1) j CROSS JOIN request r ON r.shop = j.value->>0 AND r.caller = j.value->>1 \
+    AND r.request_id = j.value->>2";
+const INSERT_REQUEST: &str = "INSERT INTO request (shop, caller, request_id, payload_hash, notification, create_time) \
+    SELECT value->>0, value->>1, value->>2, unhex(value->>3), unhex(value->>4), value->>5 FROM json_each(?1)";
+const INSERT_ONCE: &str = "INSERT INTO once_key (shop, caller, digest, notification) \
+    SELECT value->>0, value->>1, value->>2, unhex(value->>3) FROM json_each(?1)";
+const SET_MARK: &str = "INSERT INTO collapse (shop, customer, collapse_key, event_time, notification) \
+    SELECT value->>0, value->>1, value->>2, value->>3, unhex(value->>4) FROM json_each(?1) WHERE true \
+    ON CONFLICT (shop, customer, collapse_key) DO UPDATE SET event_time = excluded.event_time, \
+    notification = excluded.notification";
+pub(super) const OPEN_BY_COLLAPSE: &str = "SELECT n.id FROM json_each(?1) j CROSS JOIN notification n \
+    ON n.shop = j.value->>0 AND n.customer = j.value->>1 AND n.collapse_key = j.value->>2 AND n.collapse_key <> ''";
+
+/// One call of accept.
+pub(super) struct Intake {
+    pub(super) batch: Vec<NewNotification>,
+    pub(super) atomic: bool,
+    pub(super) now: Timestamp,
+    pub(super) plans: Arc<dyn Plans>,
+}
+
+/// What a request id stands for.
+#[derive(Clone, Copy)]
+struct Known {
+    hash: [u8; 32],
+    notification: NotificationId,
+}
+
+/// A request id with its caller.
+type RequestKey = (Identity, String);
+
+/// What becomes of one of a batch.
+#[derive(Clone, Copy)]
+enum Slot {
+    Fresh(NotificationId),
+    Replay(NotificationId),
+    Reused(NotificationId),
+    NotStored,
+}
+
+pub(super) async fn run(tx: &mut Tx, intakes: &[&Intake]) -> StoreResult<Vec<Vec<AcceptOutcome>>> {
+    let mut known = known_requests(tx, intakes).await?;
+    let slots: Vec<_> = intakes
+        .iter()
+        .map(|intake| sort(intake, &mut known))
+        .collect();
+    let fresh: Vec<_> = intakes
+        .iter()
+        .zip(&slots)
+        .flat_map(|(intake, slots)| {
+            intake
+                .batch
+                .iter()
+                .zip(slots)
+                .map(move |pair| (*intake, pair))
+        })
+        .filter(|(_, (_, slot))| matches!(slot, Slot::Fresh(_)))
+        .map(|(intake, (new, _))| (intake, new))
+        .collect();
+    let stored = store(tx, &fresh).await?;
+    let replayed: BTreeSet<_> = slots
+        .iter()
+        .flatten()
+        .filter_map(|slot| match slot {
+            Slot::Replay(id) if !stored.contains_key(id) => Some(*id),
+            _ => None,
+        })
+        .collect();
+    let mut seen = stored;
+    for notification in lookup::notifications(&mut tx.conn, &replayed, true).await? {
+        seen.insert(notification.id, notification);
+    }
+    slots
+        .into_iter()
+        .map(|slots| slots.into_iter().map(|slot| outcome(slot, &seen)).collect())
+        .collect()
+}
+
+fn outcome(slot: Slot, seen: &HashMap<NotificationId, Notification>) -> StoreResult<AcceptOutcome> {
+    let find = |id: NotificationId| {
+        seen.get(&id)
+            .cloned()
+            .map(Box::new)
+            .ok_or_else(|| corrupt(format!("a request id stands for {id}, which is not there")))
+    };
+    Ok(match slot {
+        Slot::Fresh(id) => AcceptOutcome::Accepted(find(id)?),
+        Slot::Replay(id) => AcceptOutcome::Replayed(find(id)?),
+        Slot::Reused(id) => AcceptOutcome::Reused(id),
+        Slot::NotStored => AcceptOutcome::NotStored,
+    })
+}
+
+async fn known_requests(
+    tx: &mut Tx,
+    intakes: &[&Intake],
+) -> StoreResult<HashMap<RequestKey, Known>> {
+    let keys: Vec<_> = intakes
+        .iter()
+        .flat_map(|intake| &intake.batch)
+        .map(|new| {
+            let identity = &new.notification.identity;
+            json!([identity.shop, identity.caller, new.request_id])
+        })
+        .collect();
+    let rows = sqlx::query(REQUESTS)
+        .bind(Value::from(keys).to_string())
+        .fetch_all(&mut tx.conn)
+        .await?;
+    rows.iter()
+        .map(|row| {
+            let identity = Identity {
+                shop: ShopId::new(row.try_get::<String, _>(0)?),
+                caller: CallerId::new(row.try_get::<String, _>(1)?),
+            };
+            let hash = row.try_get::<Vec<u8>, _>(3)?;
+            let known = Known {
+                hash: hash
+                    .try_into()
+                    .map_err(|_| corrupt("a payload hash that is not 32 bytes long"))?,
+                notification: notification_id(&row.try_get::<Vec<u8>, _>(4)?)?,
+            };
+            Ok(((identity, row.try_get(2)?), known))
+        })
+        .collect()
+}
+
+/// Sorts one call's batch into new ones, replays and reuses. Ids of a batch that is not stored stay unknown.
+fn sort(intake: &Intake, known: &mut HashMap<RequestKey, Known>) -> Vec<Slot> {
+    let mut own: HashMap<RequestKey, Known> = HashMap::new();
+    let mut slots: Vec<_> = intake
+        .batch
+        .iter()
+        .map(|new| {
+            let key = (new.notification.identity.clone(), new.request_id.clone());
+            match known.get(&key).or(own.get(&key)) {
+                Some(first) if first.hash == new.payload_hash => Slot::Replay(first.notification),
+                Some(first) => Slot::Reused(first.notification),
+                None => {
+                    let id = new.notification.id;
+                    own.insert(
+                        key,
+                        Known {
+                            hash: new.payload_hash,
+                            notification: id,
+                        },
+                    );
+                    Slot::Fresh(id)
+                }
+            }
+        })
+        .collect();
+    let spoilt = slots.iter().any(|slot| matches!(slot, Slot::Reused(_)));
+    if intake.atomic && spoilt {
+        for slot in &mut slots {
+            if !matches!(slot, Slot::Reused(_)) {
+                *slot = Slot::NotStored;
+            }
+        }
+    } else {
+        known.extend(own);
+    }
+    slots
+}
+
+/// Stores and plans what is new, in order; returns each as it is afterwards.
+async fn store(
+    tx: &mut Tx,
+    fresh: &[(&Intake, &NewNotification)],
+) -> StoreResult<HashMap<NotificationId, Notification>> {
+    let Some((first, _)) = fresh.first() else {
+        return Ok(HashMap::new());
+    };
+    let notifications: Vec<_> = fresh.iter().map(|(_, new)| &new.notification).collect();
+    let secret = tx.secret;
+    let mut facts = Facts::load(&mut tx.conn, &secret, &notifications, first.now).await?;
+    let mut unit = Unit::default();
+    load_rivals(tx, &mut unit, &notifications).await?;
+    let mut marks = HashMap::new();
+    let mut once_rows = Vec::new();
+    for (intake, new) in fresh {
+        let notification = &new.notification;
+        if let Some(key) = once_key(notification, &secret) {
+            facts.once.entry(key.clone()).or_insert_with(|| {
+                let (identity, digest) = key;
+                let id = hex(notification.id.as_bytes());
+                once_rows.push(json!([identity.shop, identity.caller, digest, id]));
+                notification.id
+            });
+        }
+        unit.add(Open::new(notification));
+        if let Some(key) = collapse_key(notification) {
+            collapse(
+                &mut unit,
+                &mut facts,
+                &mut marks,
+                key,
+                notification,
+                intake.now,
+            );
+        }
+        let mut considered = notification.clone();
+        considered.intent.attachments.clear();
+        considered.create_time = cut(considered.create_time);
+        considered.update_time = cut(considered.update_time);
+        decide(
+            &mut unit,
+            &mut facts,
+            considered,
+            intake.plans.as_ref(),
+            &secret,
+            intake.now,
+        );
+    }
+    write_rows(&mut tx.conn, INSERT_REQUEST, &request_rows(fresh)).await?;
+    write_rows(&mut tx.conn, INSERT_ONCE, &once_rows).await?;
+    let marks: Vec<_> = marks.into_values().collect();
+    write_rows(&mut tx.conn, SET_MARK, &marks).await?;
+    let stored = unit
+        .iter()
+        .filter_map(|open| Some((open.head.id, open.notification()?)))
+        .collect();
+    unit.flush(tx).await?;
+    Ok(stored)
+}
+
+/// Loads the open notifications that share a collapse key with a new one.
+async fn load_rivals(
+    tx: &mut Tx,
+    unit: &mut Unit,
+    notifications: &[&Notification],
+) -> StoreResult<()> {
+    let keys: BTreeSet<_> = notifications
+        .iter()
+        .filter_map(|one| collapse_key(one))
+        .collect();
+    if keys.is_empty() {
+        return Ok(());
+    }
+    let list = serde_json::to_value(keys).map_err(corrupt)?.to_string();
+    let rivals = find_ids(&mut tx.conn, OPEN_BY_COLLAPSE, list).await?;
+    unit.load(tx, &rivals).await
+}
+
+/// When `new` is the newest with its key, sets the mark and calls off the older ones.
+fn collapse(
+    unit: &mut Unit,
+    facts: &mut Facts,
+    marks: &mut HashMap<CollapseKey, Value>,
+    key: CollapseKey,
+    new: &Notification,
+    now: Timestamp,
+) {
+    let own = (new.intent.event_time, new.id);
+    let newest = facts
+        .marks
+        .get(&key)
+        .is_none_or(|mark| is_newer(own, (mark.event_time, mark.notification)));
+    if !newest {
+        return;
+    }
+    for open in unit.iter_mut() {
+        let head = &open.head;
+        let rival = head.id != new.id
+            && head.identity.shop == key.0
+            && head.customer == key.1
+            && head.collapse_key == key.2
+            && !head.status.is_settled();
+        if rival && open.call_off(Status::from(Reason::Superseded), now) {
+            facts.release(&customer_key(new), open.head.id);
+        }
+    }
+    let row = json!([
+        key.0,
+        key.1,
+        key.2,
+        new.intent.event_time.as_microsecond(),
+        hex(new.id.as_bytes())
+    ]);
+    marks.insert(key.clone(), row);
+    facts.marks.insert(
+        key,
+        Mark {
+            event_time: new.intent.event_time,
+            notification: new.id,
+            handed_over: false,
+        },
+    );
+}
+
+fn request_rows(fresh: &[(&Intake, &NewNotification)]) -> Vec<Value> {
+    fresh
+        .iter()
+        .map(|(intake, new)| {
+            json!([
+                new.notification.identity.shop,
+                new.notification.identity.caller,
+                new.request_id,
+                hex(&new.payload_hash),
+                hex(new.notification.id.as_bytes()),
+                intake.now.as_microsecond(),
+            ])
+        })
+        .collect()
+}

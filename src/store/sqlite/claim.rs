@@ -1,0 +1,98 @@
+//! Beginning a hand-over: everything that may have changed since the message was queued is checked here, in the transaction
+//! that writes the attempt, and what follows from a refusal is written with it.
+
+use std::collections::{HashMap, HashSet};
+
+use super::facts::{AddressKey, suppressed};
+use super::open::Charge;
+use super::rows::cut;
+use super::unit::Unit;
+use super::writer::Tx;
+use crate::domain::notification::{Attempt, AttemptResult, MessageState};
+use crate::domain::reason::{Reason, State, Status};
+use crate::store::{Claim, ClaimOutcome, StoreResult};
+
+pub(super) async fn run(tx: &mut Tx, claims: &[&Claim]) -> StoreResult<Vec<ClaimOutcome>> {
+    let mut unit = Unit::default();
+    unit.load_by_messages(tx, claims.iter().map(|claim| &claim.message))
+        .await?;
+    let addresses: HashSet<_> = unit
+        .iter()
+        .flat_map(|open| {
+            let shop = &open.head.identity.shop;
+            open.held.iter().map(|held| held.letter.address_key(shop))
+        })
+        .collect();
+    let dead = suppressed(&mut tx.conn, &addresses).await?;
+    let outcomes = claims
+        .iter()
+        .map(|claim| begin(&mut unit, claim, &dead))
+        .collect();
+    unit.flush(tx).await?;
+    Ok(outcomes)
+}
+
+fn begin(unit: &mut Unit, claim: &Claim, dead: &HashMap<AddressKey, String>) -> ClaimOutcome {
+    let Some(open) = unit.by_message(claim.message) else {
+        return ClaimOutcome::Refused;
+    };
+    let now = claim.now;
+    let shop = open.head.identity.shop.clone();
+    let expired = open.head.expire_time.as_microsecond() <= now.as_microsecond();
+    let underway = matches!(open.head.status.state, State::Processing | State::Scheduled);
+    let Some(held) = open.message_mut(claim.message) else {
+        return ClaimOutcome::Refused;
+    };
+    let current = held.state() == MessageState::Queued && held.letter.message.fence == claim.fence;
+    if !current || !underway {
+        return ClaimOutcome::Refused;
+    }
+    let suppressed = dead.contains_key(&held.letter.address_key(&shop));
+    if expired {
+        open.call_off(Status::from(Reason::Expired), now);
+        return ClaimOutcome::Refused;
+    }
+    if suppressed {
+        if !open.decide_again(now) {
+            open.call_off(Status::from(Reason::AddressSuppressed), now);
+        }
+        return ClaimOutcome::Refused;
+    }
+    held_over(open, claim).map_or(ClaimOutcome::Refused, |attempt| {
+        let fence = claim.fence + 1;
+        unit.begin_attempt(&attempt);
+        ClaimOutcome::Claimed {
+            fence,
+            tries: attempt.number,
+        }
+    })
+}
+
+/// Puts the message into the worker's hands.
+fn held_over(open: &mut super::open::Open, claim: &Claim) -> Option<Attempt> {
+    if open.head.bundle.is_empty() {
+        open.head.bundle.clone_from(&claim.bundle);
+    }
+    let held = open.message_mut(claim.message)?;
+    held.change.mark();
+    let message = &mut held.letter.message;
+    message.state = MessageState::Sending;
+    message.fence += 1;
+    message.tries += 1;
+    message.provider.clone_from(&claim.provider);
+    message.sms_segments = claim.sms_segments;
+    let number = message.tries;
+    open.charge = Charge::Move(claim.now);
+    open.follow(Reason::Ready, claim.now);
+    Some(Attempt {
+        id: claim.attempt,
+        message: claim.message,
+        provider: claim.provider.clone(),
+        start_time: cut(claim.now),
+        end_time: None,
+        number,
+        result: AttemptResult::Sending,
+        reply: String::new(),
+        content_hash: claim.content_hash.clone(),
+    })
+}

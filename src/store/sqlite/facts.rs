@@ -1,0 +1,419 @@
+//! What deciding needs to know, read for many notifications at once: customers, usage, outcomes, suppressions, pauses, marks.
+
+use std::collections::{HashMap, HashSet};
+
+use hmac::{KeyInit as _, Mac as _};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use sqlx::Row as _;
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
+
+use super::open::is_newer;
+use super::rows::{from_json, hex, notification_id, time, word};
+use crate::domain::budget::Usage;
+use crate::domain::channel::Channel;
+use crate::domain::customer::Customer;
+use crate::domain::id::NotificationId;
+use crate::domain::notification::Notification;
+use crate::domain::policy::Pause;
+use crate::domain::shop::{CustomerId, Identity, ShopId};
+use crate::store::{Case, StoreResult, USAGE_HORIZON};
+
+/// How many usage rows of one customer are read at most, the newest: a customer who was sent more than this in 400 days is
+/// over every sensible budget anyway, and a monitor's test customer must not slow the others.
+const USAGE_MAX: i64 = 1000;
+
+pub(super) const CUSTOMERS: &str = "SELECT c.shop, c.id, c.profile, c.preferences, c.revision, c.update_time \
+    FROM json_each(?1) j CROSS JOIN customer c ON c.shop = j.value->>0 AND c.id = j.value->>1";
+pub(super) const USAGE: &str = "SELECT u.shop, u.customer, u.notification, u.at, u.category, u.topic, u.template, u.subject \
+    FROM json_each(?1) j CROSS JOIN usage u ON u.shop = j.value->>0 AND u.customer = j.value->>1 \
+    AND u.notification >= coalesce((SELECT x.notification FROM usage x WHERE x.shop = j.value->>0 \
+    AND x.customer = j.value->>1 ORDER BY x.notification DESC LIMIT 1 OFFSET ?2), x'') WHERE u.at >= ?3";
+pub(super) const OUTCOMES: &str = "SELECT o.shop, o.customer, o.name FROM json_each(?1) j \
+    CROSS JOIN outcome o ON o.shop = j.value->>0 AND o.customer = j.value->>1";
+pub(super) const PAUSES: &str = "SELECT p.shop, p.kind, p.value, p.reason, p.until FROM json_each(?1) j \
+    CROSS JOIN pause p ON p.shop = j.value WHERE p.until IS NULL OR p.until > ?2";
+pub(super) const SUPPRESSED: &str = "SELECT s.shop, s.channel, s.digest, s.reason FROM json_each(?1) j \
+    CROSS JOIN suppression s ON s.shop = j.value->>0 AND s.channel = j.value->>1 AND s.digest = j.value->>2";
+pub(super) const MARKS: &str = "SELECT c.shop, c.customer, c.collapse_key, c.event_time, c.notification, \
+    EXISTS (SELECT 1 FROM message m WHERE m.notification = c.notification \
+    AND (m.state IN ('sending', 'sent', 'delivered', 'unknown') OR m.maybe_sent <> 0)) FROM json_each(?1) j \
+    CROSS JOIN collapse c ON c.shop = j.value->>0 AND c.customer = j.value->>1 AND c.collapse_key = j.value->>2";
+pub(super) const ONCE: &str = "SELECT o.shop, o.caller, o.digest, o.notification FROM json_each(?1) j \
+    CROSS JOIN once_key o ON o.shop = j.value->>0 AND o.caller = j.value->>1 AND o.digest = j.value->>2";
+
+/// Shop and customer.
+pub(super) type CustomerKey = (ShopId, CustomerId);
+/// Shop, channel, digest.
+pub(super) type AddressKey = (ShopId, Channel, String);
+/// Shop, customer, collapse key.
+pub(super) type CollapseKey = (ShopId, CustomerId, String);
+/// Shop, caller, digest of the once key.
+pub(super) type OnceKey = (Identity, String);
+
+/// The newest notification with a collapse key.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Mark {
+    pub(super) event_time: Timestamp,
+    pub(super) notification: NotificationId,
+    pub(super) handed_over: bool,
+}
+
+/// What is known about the customers of a batch.
+#[derive(Default)]
+pub(super) struct Facts {
+    secret: [u8; 32],
+    customers: HashMap<CustomerKey, Customer>,
+    usage: HashMap<CustomerKey, Vec<(NotificationId, Usage)>>,
+    outcomes: HashMap<CustomerKey, Vec<String>>,
+    suppressed: HashMap<AddressKey, String>,
+    pauses: HashMap<ShopId, Vec<Pause>>,
+    pub(super) marks: HashMap<CollapseKey, Mark>,
+    pub(super) once: HashMap<OnceKey, NotificationId>,
+}
+
+pub(super) fn customer_key(notification: &Notification) -> CustomerKey {
+    (
+        notification.identity.shop.clone(),
+        notification.intent.customer.clone(),
+    )
+}
+
+pub(super) fn collapse_key(notification: &Notification) -> Option<CollapseKey> {
+    let intent = &notification.intent;
+    (!intent.collapse_key.is_empty()).then(|| {
+        (
+            notification.identity.shop.clone(),
+            intent.customer.clone(),
+            intent.collapse_key.clone(),
+        )
+    })
+}
+
+pub(super) fn once_key(notification: &Notification, secret: &[u8; 32]) -> Option<OnceKey> {
+    let key = &notification.intent.once_key;
+    (!key.is_empty()).then(|| (notification.identity.clone(), digest(secret, "once", key)))
+}
+
+/// A keyed hash of a text, hexadecimal; `purpose` keeps hashes of one kind from those of another.
+pub(super) fn digest(secret: &[u8; 32], purpose: &str, text: &str) -> String {
+    let mut mac = hmac::Hmac::<sha2::Sha256>::new_from_slice(secret)
+        .unwrap_or_else(|_| unreachable!("any key length fits"));
+    mac.update(purpose.as_bytes());
+    mac.update(b":");
+    mac.update(text.as_bytes());
+    hex(&mac.finalize().into_bytes())
+}
+
+impl Facts {
+    pub(super) async fn load(
+        conn: &mut SqliteConnection,
+        secret: &[u8; 32],
+        notifications: &[&Notification],
+        now: Timestamp,
+    ) -> StoreResult<Self> {
+        let mut facts = Self {
+            secret: *secret,
+            ..Self::default()
+        };
+        let keys: HashSet<_> = notifications.iter().map(|one| customer_key(one)).collect();
+        let keys = serde_json::to_value(keys).unwrap_or_default().to_string();
+        for customer in load_customers(conn, keys.clone()).await? {
+            facts.customers.insert(customer.0, customer.1);
+        }
+        facts.load_usage(conn, &keys, now).await?;
+        facts.load_outcomes(conn, keys).await?;
+        facts.load_pauses(conn, notifications, now).await?;
+        facts.load_suppressed(conn, notifications, now).await?;
+        facts.load_marks(conn, notifications).await?;
+        facts.load_once(conn, notifications).await?;
+        Ok(facts)
+    }
+
+    /// The case of a notification. `failed`: the channels on which it has failed for good.
+    pub(super) fn case(
+        &self,
+        notification: Notification,
+        failed: Vec<Channel>,
+        now: Timestamp,
+    ) -> Case {
+        let key = customer_key(&notification);
+        let customer = self.customer(&notification, now);
+        let suppressed = self
+            .addresses(&notification, &customer)
+            .into_iter()
+            .filter_map(|key| Some((key.1, self.suppressed.get(&key)?.clone())))
+            .collect();
+        let usage = self
+            .usage
+            .get(&key)
+            .into_iter()
+            .flatten()
+            .filter(|(id, _)| *id != notification.id)
+            .map(|(_, usage)| usage.clone())
+            .collect();
+        let own = (notification.intent.event_time, notification.id);
+        let newer = collapse_key(&notification)
+            .and_then(|key| self.marks.get(&key))
+            .filter(|mark| is_newer((mark.event_time, mark.notification), own))
+            .map(|mark| (mark.notification, mark.handed_over));
+        let once = once_key(&notification, &self.secret)
+            .and_then(|key| self.once.get(&key).copied())
+            .filter(|first| *first != notification.id);
+        Case {
+            customer,
+            suppressed,
+            usage,
+            outcomes: self.outcomes.get(&key).cloned().unwrap_or_default(),
+            once,
+            newer,
+            failed,
+            pauses: self.pauses.get(&key.0).cloned().unwrap_or_default(),
+            now,
+            notification,
+        }
+    }
+
+    /// Counts what a plan reserved.
+    pub(super) fn reserve(&mut self, key: CustomerKey, id: NotificationId, usage: Usage) {
+        self.release(&key, id);
+        self.usage.entry(key).or_default().push((id, usage));
+    }
+
+    /// No longer counts a notification.
+    pub(super) fn release(&mut self, key: &CustomerKey, id: NotificationId) {
+        if let Some(usage) = self.usage.get_mut(key) {
+            usage.retain(|(of, _)| *of != id);
+        }
+    }
+
+    fn customer(&self, notification: &Notification, now: Timestamp) -> Customer {
+        let stored = self
+            .customers
+            .get(&customer_key(notification))
+            .cloned()
+            .unwrap_or_else(|| Customer::unknown(notification.intent.customer.clone(), now));
+        with_contact(stored, notification)
+    }
+
+    fn addresses(&self, notification: &Notification, customer: &Customer) -> Vec<AddressKey> {
+        Channel::ALL
+            .iter()
+            .filter_map(|channel| customer.profile.address(*channel))
+            .map(|address| {
+                (
+                    notification.identity.shop.clone(),
+                    address.channel(),
+                    address.digest(&self.secret),
+                )
+            })
+            .collect()
+    }
+
+    async fn load_usage(
+        &mut self,
+        conn: &mut SqliteConnection,
+        keys: &str,
+        now: Timestamp,
+    ) -> StoreResult<()> {
+        let since = now
+            .checked_sub(USAGE_HORIZON)
+            .unwrap_or(Timestamp::UNIX_EPOCH);
+        let rows = sqlx::query(USAGE)
+            .bind(keys)
+            .bind(USAGE_MAX - 1)
+            .bind(since.as_microsecond())
+            .fetch_all(conn)
+            .await?;
+        for row in &rows {
+            let usage = Usage {
+                at: time(row.try_get(3)?)?,
+                category: word(&row.try_get::<String, _>(4)?)?,
+                topic: row.try_get(5)?,
+                template: row.try_get(6)?,
+                subject: row.try_get(7)?,
+            };
+            let id = notification_id(&row.try_get::<Vec<u8>, _>(2)?)?;
+            self.usage
+                .entry(read_key(row)?)
+                .or_default()
+                .push((id, usage));
+        }
+        Ok(())
+    }
+
+    async fn load_outcomes(
+        &mut self,
+        conn: &mut SqliteConnection,
+        keys: String,
+    ) -> StoreResult<()> {
+        let rows = sqlx::query(OUTCOMES).bind(keys).fetch_all(conn).await?;
+        for row in &rows {
+            self.outcomes
+                .entry(read_key(row)?)
+                .or_default()
+                .push(row.try_get(2)?);
+        }
+        Ok(())
+    }
+
+    async fn load_pauses(
+        &mut self,
+        conn: &mut SqliteConnection,
+        notifications: &[&Notification],
+        now: Timestamp,
+    ) -> StoreResult<()> {
+        let shops: HashSet<_> = notifications
+            .iter()
+            .map(|one| one.identity.shop.as_str())
+            .collect();
+        let rows = sqlx::query(PAUSES)
+            .bind(Value::from_iter(shops).to_string())
+            .bind(now.as_microsecond())
+            .fetch_all(conn)
+            .await?;
+        for row in &rows {
+            let until = row.try_get::<Option<i64>, _>(4)?.map(time).transpose()?;
+            self.pauses
+                .entry(ShopId::new(row.try_get::<String, _>(0)?))
+                .or_default()
+                .push(Pause {
+                    kind: row.try_get(1)?,
+                    value: row.try_get(2)?,
+                    reason: row.try_get(3)?,
+                    until,
+                });
+        }
+        Ok(())
+    }
+
+    async fn load_suppressed(
+        &mut self,
+        conn: &mut SqliteConnection,
+        notifications: &[&Notification],
+        now: Timestamp,
+    ) -> StoreResult<()> {
+        let keys: HashSet<_> = notifications
+            .iter()
+            .flat_map(|one| self.addresses(one, &self.customer(one, now)))
+            .collect();
+        self.suppressed = suppressed(conn, &keys).await?;
+        Ok(())
+    }
+
+    async fn load_marks(
+        &mut self,
+        conn: &mut SqliteConnection,
+        notifications: &[&Notification],
+    ) -> StoreResult<()> {
+        let keys: HashSet<_> = notifications
+            .iter()
+            .filter_map(|one| collapse_key(one))
+            .collect();
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let list = serde_json::to_value(keys).unwrap_or_default().to_string();
+        let rows = sqlx::query(MARKS).bind(list).fetch_all(conn).await?;
+        for row in &rows {
+            let (shop, customer) = read_key(row)?;
+            let mark = Mark {
+                event_time: time(row.try_get(3)?)?,
+                notification: notification_id(&row.try_get::<Vec<u8>, _>(4)?)?,
+                handed_over: row.try_get(5)?,
+            };
+            self.marks.insert((shop, customer, row.try_get(2)?), mark);
+        }
+        Ok(())
+    }
+
+    async fn load_once(
+        &mut self,
+        conn: &mut SqliteConnection,
+        notifications: &[&Notification],
+    ) -> StoreResult<()> {
+        let keys: Vec<_> = notifications
+            .iter()
+            .filter_map(|one| once_key(one, &self.secret))
+            .map(|(identity, digest)| json!([identity.shop, identity.caller, digest]))
+            .collect();
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let list = Value::from(keys).to_string();
+        let rows = sqlx::query(ONCE).bind(list).fetch_all(conn).await?;
+        for row in &rows {
+            let identity = Identity {
+                shop: ShopId::new(row.try_get::<String, _>(0)?),
+                caller: crate::domain::shop::CallerId::new(row.try_get::<String, _>(1)?),
+            };
+            let first = notification_id(&row.try_get::<Vec<u8>, _>(3)?)?;
+            self.once.insert((identity, row.try_get(2)?), first);
+        }
+        Ok(())
+    }
+}
+
+/// The customer with the intent's snapshot laid over.
+pub(super) fn with_contact(customer: Customer, notification: &Notification) -> Customer {
+    match &notification.intent.contact {
+        Some(contact) => customer.with_snapshot(contact),
+        None => customer,
+    }
+}
+
+/// Which of these addresses are on the suppression list, and why.
+pub(super) async fn suppressed(
+    conn: &mut SqliteConnection,
+    keys: &HashSet<AddressKey>,
+) -> StoreResult<HashMap<AddressKey, String>> {
+    if keys.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let list = serde_json::to_value(keys).unwrap_or_default().to_string();
+    sqlx::query(SUPPRESSED)
+        .bind(list)
+        .fetch_all(conn)
+        .await?
+        .iter()
+        .map(|row| {
+            let key = (
+                ShopId::new(row.try_get::<String, _>(0)?),
+                word(&row.try_get::<String, _>(1)?)?,
+                row.try_get(2)?,
+            );
+            Ok((key, row.try_get(3)?))
+        })
+        .collect()
+}
+
+/// The customers that exist among `keys`, an array of `[shop, id]`.
+pub(super) async fn load_customers(
+    conn: &mut SqliteConnection,
+    keys: String,
+) -> StoreResult<Vec<(CustomerKey, Customer)>> {
+    sqlx::query(CUSTOMERS)
+        .bind(keys)
+        .fetch_all(conn)
+        .await?
+        .iter()
+        .map(|row| {
+            let key = read_key(row)?;
+            let customer = Customer {
+                id: key.1.clone(),
+                profile: from_json(&row.try_get::<String, _>(2)?)?,
+                preferences: from_json(&row.try_get::<String, _>(3)?)?,
+                revision: row.try_get(4)?,
+                update_time: time(row.try_get(5)?)?,
+            };
+            Ok((key, customer))
+        })
+        .collect()
+}
+
+fn read_key(row: &SqliteRow) -> StoreResult<CustomerKey> {
+    Ok((
+        ShopId::new(row.try_get::<String, _>(0)?),
+        CustomerId::new(row.try_get::<String, _>(1)?),
+    ))
+}

@@ -1,0 +1,137 @@
+//! Deciding inside the transaction: one notification after the other, so that each sees what the ones before it used up.
+
+use std::collections::BTreeSet;
+use std::panic::AssertUnwindSafe;
+
+use jiff::Timestamp;
+
+use super::error::corrupt;
+use super::facts::{Facts, customer_key};
+use super::lookup;
+use super::rows::{find_ids, read_ids};
+use super::unit::Unit;
+use super::writer::Tx;
+use crate::domain::channel::Lane;
+use crate::domain::decision::{Decision, Verdict};
+use crate::domain::id::NotificationId;
+use crate::domain::notification::Notification;
+use crate::domain::reason::{Reason, State, Status};
+use crate::store::{Case, Plan, Plans, StoreResult};
+
+pub(super) const DUE: &str = "SELECT n.id FROM notification n WHERE n.task = 'plan' AND n.lane = ?1 AND n.due_at <= ?2 \
+    ORDER BY n.due_at LIMIT ?3";
+/// At most 4096 that wait are ranked with what has come due; the rest keeps its own due time.
+pub(super) const WAITERS: &str = "SELECT n.id FROM json_each(?1) j CROSS JOIN notification n \
+    ON n.shop = j.value->>0 AND n.customer = j.value->>1 WHERE n.state = 'SCHEDULED' AND n.reason = 'BUDGET_EXCEEDED' \
+    ORDER BY CASE n.category WHEN 'critical' THEN 0 WHEN 'transactional' THEN 1 WHEN 'relationship' THEN 2 ELSE 3 END, \
+    n.expire_time, n.create_time LIMIT 4096";
+
+/// Decides what is due, upper lanes first, and with it what waits for the same customers' budgets.
+pub(super) async fn run(
+    tx: &mut Tx,
+    now: Timestamp,
+    limit: u32,
+    plans: &dyn Plans,
+) -> StoreResult<usize> {
+    let due = due(tx, now, limit).await?;
+    if due.is_empty() {
+        return Ok(0);
+    }
+    let mut unit = Unit::default();
+    unit.load(tx, &due).await?;
+    let customers: BTreeSet<_> = unit
+        .iter()
+        .map(|open| (&open.head.identity.shop, &open.head.customer))
+        .collect();
+    let list = serde_json::to_value(customers)
+        .map_err(corrupt)?
+        .to_string();
+    let waiters = find_ids(&mut tx.conn, WAITERS, list).await?;
+    unit.load(tx, &waiters).await?;
+
+    let ids: BTreeSet<_> = unit.iter().map(|open| open.head.id).collect();
+    let mut notifications = lookup::notifications(&mut tx.conn, &ids, false).await?;
+    notifications.sort_by_key(rank);
+    let secret = tx.secret;
+    let cases: Vec<_> = notifications.iter().collect();
+    let mut facts = Facts::load(&mut tx.conn, &secret, &cases, now).await?;
+    let decided = notifications.len();
+    for notification in notifications {
+        decide(&mut unit, &mut facts, notification, plans, &secret, now);
+    }
+    unit.flush(tx).await?;
+    Ok(decided)
+}
+
+fn rank(notification: &Notification) -> impl Ord + use<> {
+    (
+        notification.category,
+        notification.intent.expire_time,
+        notification.create_time,
+        notification.id,
+    )
+}
+
+async fn due(tx: &mut Tx, now: Timestamp, limit: u32) -> StoreResult<Vec<NotificationId>> {
+    let mut due = Vec::new();
+    for lane in Lane::ALL {
+        let room = i64::from(limit) - i64::try_from(due.len()).unwrap_or(i64::MAX);
+        if room <= 0 {
+            break;
+        }
+        let rows = sqlx::query(DUE)
+            .bind(lane.as_str())
+            .bind(now.as_microsecond())
+            .bind(room)
+            .fetch_all(&mut tx.conn)
+            .await?;
+        due.extend(read_ids(&rows)?);
+    }
+    Ok(due)
+}
+
+/// Decides about one notification of the unit and writes the plan into it. One that has ended meanwhile is left alone.
+pub(super) fn decide(
+    unit: &mut Unit,
+    facts: &mut Facts,
+    notification: Notification,
+    plans: &dyn Plans,
+    secret: &[u8; 32],
+    now: Timestamp,
+) {
+    let id = notification.id;
+    let key = customer_key(&notification);
+    let Some(open) = unit.get_mut(id) else { return };
+    if open.head.status.is_settled() {
+        return;
+    }
+    let case = facts.case(notification, open.failed_channels(), now);
+    let plan = plan_or_fail(plans, &case);
+    let usage = plan.usage.clone();
+    open.apply(plan, secret, now);
+    match usage {
+        Some(usage) if open.head.status.state == State::Processing => {
+            facts.reserve(key, id, usage);
+        }
+        _ if !open.may_have_sent() => facts.release(&key, id),
+        _ => {}
+    }
+}
+
+/// A planner that panics costs the notification it panicked on, not the writer and not the others of the batch.
+fn plan_or_fail(plans: &dyn Plans, case: &Case) -> Plan {
+    std::panic::catch_unwind(AssertUnwindSafe(|| plans.plan(case))).unwrap_or_else(|_| Plan {
+        decision: Decision {
+            verdict: Verdict::End {
+                reason: Reason::Internal,
+            },
+            steps: Vec::new(),
+            policy_version: String::new(),
+            time: case.now,
+        },
+        status: Status::from(Reason::Internal),
+        due_at: None,
+        messages: Vec::new(),
+        usage: None,
+    })
+}

@@ -1,0 +1,351 @@
+//! How values lie in rows: times as microseconds, ids as bytes, words as words, whole batches as one JSON parameter.
+//!
+//! A statement about many rows takes them as one JSON array and `json_each`, so that its text never changes, is prepared
+//! once, and costs one round trip. Ids travel in it as hexadecimal.
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
+use sqlx::{Row as _, SqliteExecutor};
+
+use super::error::corrupt;
+use crate::domain::channel::{Category, Channel};
+use crate::domain::id::{AttemptId, MessageId, NotificationId};
+use crate::domain::notification::{Attempt, Message};
+use crate::domain::reason::Status;
+use crate::domain::shop::{CallerId, CustomerId, Identity, ShopId};
+use crate::store::StoreResult;
+
+/// Rows that one statement takes at most, and about how many bytes of them.
+const ROWS_PER_STATEMENT: usize = 512;
+const BYTES_PER_STATEMENT: usize = 8 << 20;
+
+/// The columns of a notification's row, in the order that [`Head::read`] expects; `n` is the table's alias.
+macro_rules! head_columns {
+    () => {
+        "n.id, n.shop, n.caller, n.customer, n.category, n.topic, n.template, n.accepted_bundle, n.bundle, n.state, \
+         n.reason, n.task, n.due_at, n.expire_time, n.event_time, n.create_time, n.update_time, n.collapse_key, \
+         n.cancellation_key, n.reference"
+    };
+}
+pub(super) use head_columns;
+
+/// The columns of a message, in the order that [`Letter::read`] expects; `m` is the table's alias.
+macro_rules! message_columns {
+    () => {
+        "m.id, m.notification, m.channel, m.address, m.digest, m.lane, m.state, m.fence, m.tries, m.maybe_sent, m.due_at, \
+         m.provider, m.provider_message_id, m.variant, m.sms_segments, m.fallback"
+    };
+}
+pub(super) use message_columns;
+
+pub(super) fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |nibble: u8| {
+        DIGITS
+            .get(usize::from(nibble))
+            .map_or('0', |digit| char::from(*digit))
+    };
+    let mut text = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        text.push(digit(byte >> 4));
+        text.push(digit(byte & 15));
+    }
+    text
+}
+
+/// An instant as the store keeps it: whole microseconds, so that what is answered is what is read again.
+pub(super) fn cut(instant: Timestamp) -> Timestamp {
+    Timestamp::from_microsecond(instant.as_microsecond()).unwrap_or(instant)
+}
+
+pub(super) fn time(micros: i64) -> StoreResult<Timestamp> {
+    Timestamp::from_microsecond(micros).map_err(corrupt)
+}
+
+pub(super) fn word<T>(text: &str) -> StoreResult<T>
+where
+    T: std::str::FromStr,
+    T::Err: std::fmt::Display,
+{
+    text.parse().map_err(corrupt)
+}
+
+pub(super) fn to_json(value: &impl Serialize) -> StoreResult<String> {
+    serde_json::to_string(value).map_err(corrupt)
+}
+
+pub(super) fn from_json<T: DeserializeOwned>(text: &str) -> StoreResult<T> {
+    serde_json::from_str(text).map_err(corrupt)
+}
+
+pub(super) fn notification_id(bytes: &[u8]) -> StoreResult<NotificationId> {
+    NotificationId::from_slice(bytes).ok_or_else(|| corrupt("an id that is not 16 bytes long"))
+}
+
+fn message_id(bytes: &[u8]) -> StoreResult<MessageId> {
+    MessageId::from_slice(bytes).ok_or_else(|| corrupt("an id that is not 16 bytes long"))
+}
+
+pub(super) fn count(number: i64) -> StoreResult<u32> {
+    u32::try_from(number).map_err(corrupt)
+}
+
+/// Ids as one parameter.
+pub(super) fn id_list<'a>(ids: impl IntoIterator<Item = &'a NotificationId>) -> String {
+    Value::from_iter(ids.into_iter().map(|id| hex(id.as_bytes()))).to_string()
+}
+
+/// Message ids as one parameter.
+pub(super) fn message_list<'a>(ids: impl IntoIterator<Item = &'a MessageId>) -> String {
+    Value::from_iter(ids.into_iter().map(|id| hex(id.as_bytes()))).to_string()
+}
+
+/// Runs a statement over many rows, in as few statements as the limits allow. Returns the last inserted row id.
+pub(super) async fn write_rows(
+    connection: &mut SqliteConnection,
+    statement: &'static str,
+    rows: &[Value],
+) -> StoreResult<i64> {
+    let mut last = 0;
+    let mut text = String::from("[");
+    let mut waiting = 0;
+    for (index, row) in rows.iter().enumerate() {
+        if waiting > 0 {
+            text.push(',');
+        }
+        text.push_str(&to_json(row)?);
+        waiting += 1;
+        let full = waiting >= ROWS_PER_STATEMENT || text.len() >= BYTES_PER_STATEMENT;
+        if full || index + 1 == rows.len() {
+            text.push(']');
+            let done = sqlx::query(statement)
+                .bind(std::mem::replace(&mut text, String::from("[")))
+                .execute(&mut *connection)
+                .await?;
+            last = done.last_insert_rowid();
+            waiting = 0;
+        }
+    }
+    Ok(last)
+}
+
+/// The notification ids that a statement with one parameter finds.
+pub(super) async fn find_ids<'e>(
+    executor: impl SqliteExecutor<'e>,
+    statement: &'static str,
+    parameter: String,
+) -> StoreResult<Vec<NotificationId>> {
+    let rows = sqlx::query(statement)
+        .bind(parameter)
+        .fetch_all(executor)
+        .await?;
+    read_ids(&rows)
+}
+
+/// The notification ids in the first column.
+pub(super) fn read_ids(rows: &[SqliteRow]) -> StoreResult<Vec<NotificationId>> {
+    rows.iter()
+        .map(|row| notification_id(&row.try_get::<Vec<u8>, _>(0)?))
+        .collect()
+}
+
+/// What is to be done about a notification at its `due_at`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Task {
+    /// Decide.
+    Plan,
+    /// End what is held as unknown.
+    Unknown,
+}
+
+impl Task {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Plan => "plan",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    fn read(word: &str) -> StoreResult<Self> {
+        match word {
+            "plan" => Ok(Self::Plan),
+            "unknown" => Ok(Self::Unknown),
+            _ => Err(corrupt(format!("{word:?} is not a task"))),
+        }
+    }
+}
+
+/// The row of a notification: all that routing, ranking and ending it needs.
+#[derive(Clone, Debug)]
+pub(super) struct Head {
+    pub(super) id: NotificationId,
+    pub(super) identity: Identity,
+    pub(super) customer: CustomerId,
+    pub(super) category: Category,
+    pub(super) topic: String,
+    pub(super) template: String,
+    pub(super) accepted_bundle: String,
+    pub(super) bundle: String,
+    pub(super) status: Status,
+    pub(super) task: Option<Task>,
+    pub(super) due_at: Option<Timestamp>,
+    pub(super) expire_time: Timestamp,
+    pub(super) event_time: Timestamp,
+    pub(super) create_time: Timestamp,
+    pub(super) update_time: Timestamp,
+    pub(super) collapse_key: String,
+    pub(super) cancellation_key: String,
+    pub(super) reference: String,
+}
+
+impl Head {
+    pub(super) fn read(row: &SqliteRow) -> StoreResult<Self> {
+        let text = |index: usize| row.try_get::<String, _>(index);
+        let instant = |index: usize| -> StoreResult<Timestamp> { time(row.try_get(index)?) };
+        Ok(Self {
+            id: notification_id(&row.try_get::<Vec<u8>, _>(0)?)?,
+            identity: Identity {
+                shop: ShopId::new(text(1)?),
+                caller: CallerId::new(text(2)?),
+            },
+            customer: CustomerId::new(text(3)?),
+            category: word(&text(4)?)?,
+            topic: text(5)?,
+            template: text(6)?,
+            accepted_bundle: text(7)?,
+            bundle: text(8)?,
+            status: Status {
+                state: word(&text(9)?)?,
+                reason: word(&text(10)?)?,
+            },
+            task: row
+                .try_get::<Option<String>, _>(11)?
+                .map(|task| Task::read(&task))
+                .transpose()?,
+            due_at: row.try_get::<Option<i64>, _>(12)?.map(time).transpose()?,
+            expire_time: instant(13)?,
+            event_time: instant(14)?,
+            create_time: instant(15)?,
+            update_time: instant(16)?,
+            collapse_key: text(17)?,
+            cancellation_key: text(18)?,
+            reference: text(19)?,
+        })
+    }
+
+    /// The row as an array: the columns of [`head_columns`], then the lane, then the time that it ended.
+    pub(super) fn values(&self) -> Value {
+        json!([
+            hex(self.id.as_bytes()),
+            self.identity.shop,
+            self.identity.caller,
+            self.customer,
+            self.category,
+            self.topic,
+            self.template,
+            self.accepted_bundle,
+            self.bundle,
+            self.status.state,
+            self.status.reason,
+            self.task.map(Task::as_str),
+            self.due_at.map(Timestamp::as_microsecond),
+            self.expire_time.as_microsecond(),
+            self.event_time.as_microsecond(),
+            self.create_time.as_microsecond(),
+            self.update_time.as_microsecond(),
+            self.collapse_key,
+            self.cancellation_key,
+            self.reference,
+            self.category.lane(),
+            self.update_time.as_microsecond(),
+        ])
+    }
+}
+
+/// A message with what only the store knows of it.
+#[derive(Clone, Debug)]
+pub(super) struct Letter {
+    pub(super) message: Message,
+    /// Keyed hash of the address.
+    pub(super) digest: String,
+    /// A try ended without an answer.
+    pub(super) maybe_sent: bool,
+}
+
+impl Letter {
+    pub(super) fn read(row: &SqliteRow) -> StoreResult<Self> {
+        let text = |index: usize| row.try_get::<String, _>(index);
+        let channel: Channel = word(&text(2)?)?;
+        // Checked when it was made; an erased one is empty and would not pass again.
+        let address = serde_json::from_value(json!({"channel": channel, "text": text(3)?}))
+            .map_err(corrupt)?;
+        Ok(Self {
+            message: Message {
+                id: message_id(&row.try_get::<Vec<u8>, _>(0)?)?,
+                notification: notification_id(&row.try_get::<Vec<u8>, _>(1)?)?,
+                channel,
+                address,
+                lane: word(&text(5)?)?,
+                state: word(&text(6)?)?,
+                fence: row.try_get(7)?,
+                tries: count(row.try_get(8)?)?,
+                due_at: time(row.try_get(10)?)?,
+                provider: text(11)?,
+                provider_message_id: text(12)?,
+                variant: text(13)?,
+                sms_segments: count(row.try_get(14)?)?,
+                fallback: from_json(&text(15)?)?,
+            },
+            digest: text(4)?,
+            maybe_sent: row.try_get(9)?,
+        })
+    }
+
+    /// What it would be called on the suppression list.
+    pub(super) fn address_key(&self, shop: &ShopId) -> (ShopId, Channel, String) {
+        (shop.clone(), self.message.channel, self.digest.clone())
+    }
+
+    /// The row as an array: the columns of [`message_columns`], then the shop.
+    pub(super) fn values(&self, shop: &ShopId) -> StoreResult<Value> {
+        let message = &self.message;
+        Ok(json!([
+            hex(message.id.as_bytes()),
+            hex(message.notification.as_bytes()),
+            message.channel,
+            message.address.reveal(),
+            self.digest,
+            message.lane,
+            message.state,
+            message.fence,
+            message.tries,
+            i64::from(self.maybe_sent),
+            message.due_at.as_microsecond(),
+            message.provider,
+            message.provider_message_id,
+            message.variant,
+            message.sms_segments,
+            to_json(&message.fallback)?,
+            shop,
+        ]))
+    }
+}
+
+/// Reads `message, id, provider, start_time, end_time, number, result, reply, content_hash`.
+pub(super) fn attempt(row: &SqliteRow) -> StoreResult<Attempt> {
+    Ok(Attempt {
+        message: message_id(&row.try_get::<Vec<u8>, _>(0)?)?,
+        id: AttemptId::from_slice(&row.try_get::<Vec<u8>, _>(1)?)
+            .ok_or_else(|| corrupt("an id that is not 16 bytes long"))?,
+        provider: row.try_get(2)?,
+        start_time: time(row.try_get(3)?)?,
+        end_time: row.try_get::<Option<i64>, _>(4)?.map(time).transpose()?,
+        number: count(row.try_get(5)?)?,
+        result: word(&row.try_get::<String, _>(6)?)?,
+        reply: row.try_get(7)?,
+        content_hash: row.try_get(8)?,
+    })
+}

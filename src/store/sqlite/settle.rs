@@ -1,0 +1,194 @@
+//! Recording how a hand-over ended, and what follows for the notification. Also what follows when nobody lived to record it.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use super::customers;
+use super::facts::AddressKey;
+use super::open::Open;
+use super::rows::{cut, read_ids};
+use super::unit::Unit;
+use super::writer::Tx;
+use crate::domain::channel::Category;
+use crate::domain::id::MessageId;
+use crate::domain::notification::{AttemptResult, MessageState};
+use crate::domain::policy::UnknownRule;
+use crate::domain::reason::Reason;
+use crate::store::{Ending, Settlement, StoreResult};
+
+pub(super) const SENDING: &str =
+    "SELECT DISTINCT m.notification FROM message m WHERE m.state = 'sending'";
+pub(super) const HELD: &str = "SELECT n.id FROM json_each('[\"critical\",\"transactional\",\"bulk\"]') j \
+    CROSS JOIN notification n ON n.task = 'unknown' AND n.lane = j.value AND n.due_at <= ?1 LIMIT 1000";
+/// What an attempt says whose process did not live to see its end.
+const ABANDONED: &str = "the process that was handing it over ended before the answer was recorded";
+
+pub(super) async fn run(tx: &mut Tx, settlements: &[&Settlement]) -> StoreResult<Vec<bool>> {
+    let mut unit = Unit::default();
+    unit.load_by_messages(tx, settlements.iter().map(|one| &one.message))
+        .await?;
+    let mut dead = BTreeMap::new();
+    let settled = settlements
+        .iter()
+        .map(|settlement| settle(&mut unit, settlement, &mut dead))
+        .collect();
+    unit.flush(tx).await?;
+    for ((key, reason), now) in dead {
+        customers::suppress(tx, &key, &reason, now).await?;
+    }
+    Ok(settled)
+}
+
+fn settle(
+    unit: &mut Unit,
+    settlement: &Settlement,
+    dead: &mut BTreeMap<(AddressKey, String), Timestamp>,
+) -> bool {
+    let now = settlement.now;
+    let Some(open) = unit.by_message(settlement.message) else {
+        return false;
+    };
+    let shop = open.head.identity.shop.clone();
+    let Some(held) = open.message_mut(settlement.message) else {
+        return false;
+    };
+    let expected = match settlement.attempt {
+        Some(_) => MessageState::Sending,
+        None => MessageState::Queued,
+    };
+    if held.state() != expected || held.letter.message.fence != settlement.fence {
+        return false;
+    }
+    if let Ending::Failed {
+        suppress: Some(reason),
+        ..
+    } = &settlement.ending
+        && !held.letter.digest.is_empty()
+    {
+        let key = held.letter.address_key(&shop);
+        dead.insert((key, reason.clone()), now);
+    }
+    end(open, settlement.message, &settlement.ending, now);
+    if settlement.attempt.is_some() {
+        let result = result(&settlement.ending);
+        unit.end_attempt(settlement.message, result, &settlement.reply, now);
+    }
+    true
+}
+
+fn result(ending: &Ending) -> AttemptResult {
+    match ending {
+        Ending::Sent { .. } => AttemptResult::Ok,
+        Ending::Retry { result, .. } => *result,
+        Ending::Failed {
+            reason: Reason::RetriesExhausted,
+            ..
+        } => AttemptResult::Transient,
+        Ending::Failed { .. } => AttemptResult::Permanent,
+        Ending::Unknown { .. } => AttemptResult::Unknown,
+    }
+}
+
+fn end(open: &mut Open, id: MessageId, ending: &Ending, now: Timestamp) {
+    let erased = open.is_erased();
+    let expire_time = open.head.expire_time;
+    let Some(held) = open.message_mut(id) else {
+        return;
+    };
+    held.change.mark();
+    let maybe_sent = &mut held.letter.maybe_sent;
+    let message = &mut held.letter.message;
+    match ending {
+        Ending::Sent {
+            provider_message_id,
+        } => {
+            message.state = MessageState::Sent;
+            message.provider_message_id.clone_from(provider_message_id);
+            open.follow(Reason::HandedOver, now);
+        }
+        // Nobody is left to send it to.
+        Ending::Retry { .. } if erased => {
+            message.state = MessageState::Cancelled;
+            open.follow(Reason::Cancelled, now);
+        }
+        Ending::Retry { due_at, reason, .. } => {
+            message.state = MessageState::Queued;
+            message.due_at = cut((*due_at).min(expire_time));
+            open.follow(*reason, now);
+        }
+        Ending::Failed { reason, .. } => {
+            message.state = if *reason == Reason::ProviderRejected {
+                MessageState::Bounced
+            } else {
+                MessageState::Undeliverable
+            };
+            let fallback = !message.fallback.is_empty();
+            if !(fallback && open.decide_again(now)) {
+                open.follow(*reason, now);
+            }
+        }
+        Ending::Unknown { resend_at } => {
+            *maybe_sent = true;
+            message.fence += 1;
+            match resend_at {
+                Some(at) if !erased => {
+                    message.state = MessageState::Queued;
+                    message.due_at = cut((*at).min(expire_time));
+                }
+                _ => message.state = MessageState::Unknown,
+            }
+            open.follow(Reason::Retry, now);
+        }
+    }
+}
+
+/// Takes over what dead processes were handing over.
+pub(super) async fn take_over(
+    tx: &mut Tx,
+    now: Timestamp,
+    rules: &[(Category, UnknownRule)],
+) -> StoreResult<usize> {
+    let rows = sqlx::query(SENDING).fetch_all(&mut tx.conn).await?;
+    let ids = read_ids(&rows)?;
+    let mut unit = Unit::default();
+    unit.load(tx, &ids).await?;
+    let mut orphans = Vec::new();
+    for open in unit.iter_mut() {
+        let resend = rules.iter().any(|(category, rule)| {
+            *category == open.head.category && *rule == UnknownRule::Resend
+        });
+        let resend_at = resend.then_some(now);
+        let sending: Vec<_> = open
+            .held
+            .iter()
+            .filter(|held| held.state() == MessageState::Sending)
+            .map(|held| held.letter.message.id)
+            .collect();
+        for id in sending {
+            end(open, id, &Ending::Unknown { resend_at }, now);
+            orphans.push(id);
+        }
+    }
+    for id in &orphans {
+        unit.end_attempt(*id, AttemptResult::Unknown, ABANDONED, now);
+    }
+    unit.flush(tx).await?;
+    Ok(orphans.len())
+}
+
+/// Ends what was held as unknown and has expired.
+pub(super) async fn end_unknown(tx: &mut Tx, now: Timestamp) -> StoreResult<usize> {
+    let rows = sqlx::query(HELD)
+        .bind(now.as_microsecond())
+        .fetch_all(&mut tx.conn)
+        .await?;
+    let ids = read_ids(&rows)?;
+    let mut unit = Unit::default();
+    unit.load(tx, &ids).await?;
+    for open in unit.iter_mut() {
+        open.end_unknown(now);
+    }
+    unit.flush(tx).await?;
+    Ok(ids.len())
+}

@@ -1,0 +1,82 @@
+//! The promises of the store, written against `dyn Store`: each implementation runs every one of them.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and one prints what it measured"
+)]
+
+#[path = "store/accepting.rs"]
+mod accepting;
+#[path = "store/embedded.rs"]
+mod embedded;
+#[path = "store/people.rs"]
+mod people;
+#[path = "store/reading.rs"]
+mod reading;
+#[path = "store/sending.rs"]
+mod sending;
+#[path = "store/support.rs"]
+mod support;
+
+/// Runs each promise against the embedded store.
+macro_rules! promises {
+    ($($module:ident: $($name:ident)+;)+) => {
+        mod sqlite {
+            $(mod $module {
+                $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $name() {
+                    crate::$module::$name(crate::support::Fixture::sqlite().await).await;
+                })+
+            })+
+        }
+    };
+}
+
+promises! {
+    accepting:
+        a_hundred_concurrent_accepts_of_one_request_make_one_notification
+        a_request_id_with_another_payload_is_reused_and_ids_are_the_callers_own
+        an_atomic_batch_is_all_or_none
+        a_restart_keeps_everything
+        a_newer_one_supersedes_the_older_and_an_older_one_is_told
+        superseding_gives_back_usage_and_spares_what_is_handed_over
+        a_once_key_is_remembered
+        a_bad_row_fails_alone
+        a_planner_that_panics_costs_one_notification
+        what_a_gone_caller_asked_is_dropped
+        budgets_are_exact_under_concurrency
+        waiters_are_ranked_and_planned_together
+        a_later_send_time_is_held_and_planned_when_due;
+    sending:
+        a_message_goes_from_ready_to_history
+        a_stale_fence_changes_nothing
+        a_claim_is_refused_after_expiry
+        a_claim_is_refused_for_a_suppressed_address
+        a_retry_waits_and_is_claimed_again
+        a_permanent_failure_falls_back_and_then_fails
+        every_channel_counts_together
+        an_unknown_is_held_until_its_expiry
+        an_unknown_is_sent_again_with_the_same_id
+        a_resend_that_expires_ends_as_unknown
+        dead_processes_are_taken_over
+        what_could_not_be_rendered_is_settled_without_a_claim
+        cancelling_calls_off_what_is_not_handed_over
+        the_next_due_time_is_the_earliest;
+    people:
+        a_changed_preference_decides_again
+        a_suppression_decides_again_and_is_listed
+        an_outcome_decides_again
+        customers_are_changed_each_for_itself
+        erasing_keeps_a_pseudonym
+        a_guest_has_one_pseudonym_an_address
+        bundles_are_kept_once;
+    reading:
+        pages_follow_each_other_through_open_and_ended
+        filters_select
+        nobody_sees_what_is_anothers
+        events_have_no_gaps_under_concurrency
+        a_dry_run_stores_nothing;
+}
