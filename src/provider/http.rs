@@ -115,9 +115,9 @@ pub(super) async fn call(request: reqwest::RequestBuilder) -> Outcome {
         Ok(response) => response,
         // The address is in the error's text, and may hold a token.
         Err(error) if error.is_connect() || error.is_builder() => {
-            return Outcome::NotSent(chain(error.without_url()));
+            return Outcome::NotSent(chain(&error.without_url()));
         }
-        Err(error) => return Outcome::Lost(chain(error.without_url())),
+        Err(error) => return Outcome::Lost(chain(&error.without_url())),
     };
     let status = response.status().as_u16();
     let headers = response.headers().clone();
@@ -157,9 +157,9 @@ pub(super) async fn call(request: reqwest::RequestBuilder) -> Outcome {
     }
 }
 
-fn chain(error: reqwest::Error) -> String {
+fn chain(error: &reqwest::Error) -> String {
     let mut words = error.to_string();
-    let mut source = std::error::Error::source(&error);
+    let mut source = std::error::Error::source(error);
     while let Some(cause) = source {
         words.push_str(": ");
         words.push_str(&cause.to_string());

@@ -140,7 +140,7 @@ impl Outbox {
     /// # Errors
     /// When the folder cannot be made or read.
     pub fn open(
-        folder: PathBuf,
+        folder: &Path,
         channel: Channel,
         options: OutboxOptions,
         clock: Arc<dyn Clock>,

@@ -333,14 +333,17 @@ async fn a_reply_without_an_end_costs_little() {
 #[tokio::test]
 async fn a_large_mail_cut_in_the_middle_may_be_tried_again() {
     let server = ScriptServer::start(Script {
-        in_body: Some(Close),
+        hang_up_after_bytes: Some(1 << 20),
         ..Script::default()
     })
     .await;
     // Larger than what the kernel takes in advance.
     let handover = smtp(&server, 1).send(&mail_of_bytes(TO, 12 << 20)).await;
     assert_eq!(word(&handover), "retry", "{handover:?}");
-    assert!(reply(&handover).contains("in the middle of the mail"));
+    assert!(
+        reply(&handover).contains("in the middle of the mail"),
+        "{handover:?}"
+    );
     assert_eq!(server.counts.mails.load(SeqCst), 0);
 }
 
@@ -433,4 +436,24 @@ async fn a_stripped_starttls_ends_before_any_mail() {
     assert_eq!(word(&handover), "retry", "{handover:?}");
     assert!(reply(&handover).contains("nothing is sent unencrypted"));
     assert_eq!(server.counts.mails.load(SeqCst), 0);
+}
+
+#[tokio::test]
+async fn addresses_outside_ascii_go_only_where_they_are_understood() {
+    let with = ScriptServer::start(Script {
+        ehlo: Say(b"250-script\r\n250-SMTPUTF8\r\n250 8BITMIME\r\n"),
+        ..Script::default()
+    })
+    .await;
+    let without = ScriptServer::start(Script::default()).await;
+    let (local, domain) = ("zoë@customer.example", "ada@münchen.example");
+    for (server, address, expected) in [
+        (&without, local, "rejected"),
+        (&with, local, "accepted"),
+        (&without, domain, "accepted"),
+    ] {
+        let handover = smtp(server, 1).send(&mail(address)).await;
+        assert_eq!(word(&handover), expected, "{address}: {handover:?}");
+    }
+    assert_eq!(without.counts.mails.load(SeqCst), 1);
 }

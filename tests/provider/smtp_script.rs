@@ -33,8 +33,8 @@ pub(crate) struct Script {
     pub(crate) mail: Act,
     pub(crate) rcpt: Act,
     pub(crate) data: Act,
-    /// In place of reading the body to its end.
-    pub(crate) in_body: Option<Act>,
+    /// Hangs up after so many bytes of the body.
+    pub(crate) hang_up_after_bytes: Option<usize>,
     pub(crate) dot: Vec<Act>,
 }
 
@@ -46,7 +46,7 @@ impl Default for Script {
             mail: Say(b"250 ok\r\n"),
             rcpt: Say(b"250 ok\r\n"),
             data: Say(b"354 go\r\n"),
-            in_body: None,
+            hang_up_after_bytes: None,
             dot: vec![Say(b"250 kept\r\n")],
         }
     }
@@ -109,8 +109,9 @@ async fn dialogue(mut socket: TcpStream, script: Script, counts: &Counts) -> Opt
             "RCPT" => act(&mut socket, &script.rcpt, counts).await?,
             "DATA" => {
                 act(&mut socket, &script.data, counts).await?;
-                if let Some(in_body) = &script.in_body {
-                    act(&mut socket, in_body, counts).await?;
+                if let Some(enough) = script.hang_up_after_bytes {
+                    while unread.len() < enough && socket.read_buf(&mut unread).await.ok()? > 0 {}
+                    return None;
                 }
                 until(&mut socket, &mut unread, b"\r\n.\r\n").await?;
                 let number = counts.mails.fetch_add(1, Ordering::SeqCst);

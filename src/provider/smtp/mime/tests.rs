@@ -34,8 +34,7 @@ fn media_types_stay_leaves() {
         let part = SinglePart::builder()
             .header(media_type(kind))
             .body(String::new());
-        let value = part.headers().get_raw("Content-Type").unwrap().to_owned();
-        value
+        part.headers().get_raw("Content-Type").unwrap().to_owned()
     };
     assert_eq!(text("application/pdf"), "application/pdf");
     assert_eq!(
