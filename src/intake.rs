@@ -70,7 +70,10 @@ impl Intake {
         let now = self.clock.now();
         let checked = self.check(identity, drafts, now).await;
         if atomic {
-            let bad = checked.iter().enumerate().find_map(|(at, one)| Some((at, one.as_ref().err()?)));
+            let bad = checked
+                .iter()
+                .enumerate()
+                .find_map(|(at, one)| Some((at, one.as_ref().err()?)));
             if let Some((at, rejection)) = bad {
                 event::rejected(rejection.reason);
                 let rejection = rejection.clone().with("index", at.to_string());

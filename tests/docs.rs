@@ -1,5 +1,7 @@
 //! What the documents say is what the code does, where that can be checked.
 
+#![expect(clippy::unwrap_used, reason = "a test says what it expects by failing")]
+
 use std::path::Path;
 
 use tidings::domain::decision::Rule;

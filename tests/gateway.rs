@@ -1,5 +1,7 @@
 //! The main job through the gRPC door of the whole gateway.
 
+#![expect(clippy::unwrap_used, reason = "a test says what it expects by failing")]
+
 mod support {
     pub(crate) mod binary;
     pub(crate) mod gateway;
@@ -252,19 +254,9 @@ async fn an_older_estimate_never_follows_a_newer_one() {
         intent.event_time = Some(proto::wire_time(event_time.parse().unwrap()));
         intent
     };
-    let (newer, _) = send(
-        &gateway.client,
-        "newer",
-        estimate("2026-11-23T10:30:00Z"),
-    )
-    .await;
+    let (newer, _) = send(&gateway.client, "newer", estimate("2026-11-23T10:30:00Z")).await;
     gateway.settle().await;
-    let (older, _) = send(
-        &gateway.client,
-        "older",
-        estimate("2026-11-23T10:00:00Z"),
-    )
-    .await;
+    let (older, _) = send(&gateway.client, "older", estimate("2026-11-23T10:00:00Z")).await;
     gateway.settle().await;
     assert_eq!(
         get(&gateway.client, &newer.name).await.state(),
@@ -280,7 +272,9 @@ async fn an_older_estimate_never_follows_a_newer_one() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dry_run_tells_and_stores_nothing() {
     let gateway = at_noon().await;
-    let subject = Some(explain_notification_request::Subject::Intent(shipped("4711")));
+    let subject = Some(explain_notification_request::Subject::Intent(shipped(
+        "4711",
+    )));
     let request = ExplainNotificationRequest {
         subject,
         evaluate_time: None,
@@ -466,12 +460,7 @@ async fn a_watch_goes_on_after_a_kill() {
     let mut ids = vec![first.event.unwrap().id];
     let token = first.resume_token;
     for order in 2..20 {
-        send(
-            &client,
-            &format!("r-{order}"),
-            shipped(&order.to_string()),
-        )
-        .await;
+        send(&client, &format!("r-{order}"), shipped(&order.to_string())).await;
     }
     binary.kill();
 

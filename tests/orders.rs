@@ -1,6 +1,13 @@
 //! Real order events through the gRPC door in virtual time: what became of each is counted, explained and checked against the
 //! policy. The project's own small sample runs always; the large data set runs where it is at hand.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test says what it expects by failing"
+)]
+
 mod support {
     pub(crate) mod gateway;
 }
@@ -122,7 +129,10 @@ fn intent(due: &Due) -> Option<NotificationIntent> {
         "order.delayed" => {
             collapse_key = format!("delivery:{}", due.order);
             // The events say that it is late, not until when: the shop promises another five days.
-            let estimate = due.at.checked_add(SignedDuration::from_hours(24 * 5)).unwrap();
+            let estimate = due
+                .at
+                .checked_add(SignedDuration::from_hours(24 * 5))
+                .unwrap();
             let day = estimate.to_zoned(TimeZone::UTC).date().to_string();
             let delivery = json!({"estimated_delivery": day});
             (

@@ -1,6 +1,8 @@
 //! The layers and the homes, kept by a test: a module imports only from lower rows, a vendor's crate is named in its home
 //! only, and the files read as the project's style asks.
 
+#![expect(clippy::unwrap_used, reason = "a test says what it expects by failing")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -87,7 +89,7 @@ impl Paths {
     fn tree(&mut self, tree: &syn::UseTree, head: Option<&str>) {
         match (tree, head) {
             (syn::UseTree::Path(path), None) => {
-                self.tree(&path.tree, Some(&path.ident.to_string()))
+                self.tree(&path.tree, Some(&path.ident.to_string()));
             }
             (syn::UseTree::Path(path), Some(head)) => self
                 .found
@@ -101,7 +103,7 @@ impl Paths {
                 .push((head.to_owned(), Some(name.ident.to_string()))),
             (syn::UseTree::Rename(name), None) => self.found.push((name.ident.to_string(), None)),
             (syn::UseTree::Group(group), head) => {
-                group.items.iter().for_each(|item| self.tree(item, head))
+                group.items.iter().for_each(|item| self.tree(item, head));
             }
             (syn::UseTree::Glob(_), Some(head)) => self.found.push((head.to_owned(), None)),
             (syn::UseTree::Glob(_), None) => {}
@@ -269,7 +271,10 @@ fn the_domain_has_no_cycle() {
 fn every_file_says_what_it_is_and_leaves_nothing_undone() {
     for (path, text) in sources() {
         let place = path.display();
-        assert!(is_test_file(&path) || text.starts_with("//!"), "{place} has no header");
+        assert!(
+            is_test_file(&path) || text.starts_with("//!"),
+            "{place} has no header"
+        );
         assert_ne!(
             path.file_name().unwrap(),
             "mod.rs",

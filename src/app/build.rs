@@ -114,7 +114,7 @@ impl Gateway {
             event::taken_over(taken_over);
         }
 
-        let providers = providers::all(&config, clock.clone(), &chaos)?;
+        let providers = providers::all(&config, &clock, &chaos)?;
         let grpc = listen(config.server.grpc_address).await?;
         let console = listen(config.server.console_address).await?;
         let (grpc_address, console_address) = (

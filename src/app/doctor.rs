@@ -63,7 +63,7 @@ async fn look(config: &Config) -> Vec<Finding> {
         Finding::of("store", store(&config.store.path, clock.as_ref()).await),
         Finding::of("templates", templates(config)),
     ];
-    match providers::all(config, clock, &[]) {
+    match providers::all(config, &clock, &[]) {
         Ok(all) => {
             for (channel, provider) in all {
                 findings.push(Finding::of(

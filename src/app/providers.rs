@@ -20,7 +20,7 @@ const MESSAGE_ID_DOMAIN: &str = "tidings.invalid";
 /// One provider for each channel.
 pub(super) fn all(
     config: &Config,
-    clock: Arc<dyn Clock>,
+    clock: &Arc<dyn Clock>,
     chaos: &[Chaos],
 ) -> Result<Providers, StartError> {
     let one = |settings: &config::Provider| {
@@ -78,6 +78,6 @@ fn outbox(
         }),
     };
     let folder = outbox_folder(data);
-    Outbox::open(folder.clone(), settings.channel, options, clock)
+    Outbox::open(&folder, settings.channel, options, clock)
         .map_err(|error| format!("{} cannot be used: {error}", folder.display()))
 }

@@ -9,9 +9,12 @@ use crate::domain::reason::Reason;
 /// A reason against one channel, with a sentence, or nothing against it.
 type Fall = Option<(Reason, String)>;
 
+/// What a filter asks about one channel.
+type Against = fn(&Facts<'_>, Channel) -> Fall;
+
 /// Asks every filter about every channel that is left. At least one channel comes out.
 pub(super) fn filter(facts: &Facts<'_>, trace: &mut Trace) -> Result<Vec<Channel>, Objection> {
-    let filters: [(Rule, fn(&Facts<'_>, Channel) -> Fall); 7] = [
+    let filters: [(Rule, Against); 7] = [
         (Rule::Address, address),
         (Rule::Suppression, suppression),
         (Rule::Consent, consent),

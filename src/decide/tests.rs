@@ -261,7 +261,7 @@ fn rows() -> Vec<(Change, Rule, Reason)> {
                 w.manifest.variants = vec![Variant {
                     name: "holdout".into(),
                     weight: 1,
-                }]
+                }];
             },
             Rule::Holdout,
             Reason::Holdout,
@@ -281,7 +281,7 @@ fn rows() -> Vec<(Change, Rule, Reason)> {
                 w.case.suppressed = vec![
                     (Channel::Email, "hard_bounce".into()),
                     (Channel::Sms, "stop_keyword".into()),
-                ]
+                ];
             },
             Rule::Suppression,
             Reason::AddressSuppressed,
@@ -331,7 +331,7 @@ fn rows() -> Vec<(Change, Rule, Reason)> {
                 w.manifest.send_window = Some(SendWindow {
                     days: vec![],
                     hours: DailyWindow::try_new("06:00", "07:00").unwrap(),
-                })
+                });
             },
             Rule::Window,
             Reason::OutsideSendWindow,
@@ -452,7 +452,7 @@ fn the_most_particular_order_wins() {
     });
     assert_eq!(by_category.channels(), [Channel::Email]);
     let by_topic = by_category.with(|w| {
-        w.case.customer.preferences.topics = vec![topic(false, &[Channel::Sms, Channel::Email])]
+        w.case.customer.preferences.topics = vec![topic(false, &[Channel::Sms, Channel::Email])];
     });
     assert_eq!(by_topic.channels(), [Channel::Sms]);
     let all = by_topic.with(|w| {

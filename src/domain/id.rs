@@ -121,6 +121,7 @@ impl Ids {
 }
 
 /// A number in `0.0..1.0`, for jitter.
+#[expect(clippy::disallowed_methods, reason = "the home of chance")]
 pub fn chance() -> f64 {
     let mut bytes = [0_u8; 8];
     // Without the system's randomness jitter falls back to the middle; nothing else hangs on it.
@@ -135,6 +136,7 @@ pub fn chance() -> f64 {
 ///
 /// # Errors
 /// When the system has no randomness to give.
+#[expect(clippy::disallowed_methods, reason = "the home of chance")]
 pub fn secret_bytes() -> Result<[u8; 32], getrandom::Error> {
     let mut bytes = [0_u8; 32];
     getrandom::fill(&mut bytes)?;

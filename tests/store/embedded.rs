@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
 
 use tidings::domain::customer::CustomerId;
 use tidings::domain::id::NotificationId;
@@ -200,83 +199,6 @@ async fn a_full_store_refuses_and_burns_no_id() {
         "what was refused is not"
     );
     store.close().await;
-}
-
-/// Prints how fast it is; asserts only that all of it happened.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn how_many_a_second() {
-    const CALLERS: usize = 64;
-    const EACH: usize = 40;
-    let f = Arc::new(Fixture::sqlite().await);
-    // Made beforehand: checking a phone number costs more than storing an intent.
-    let made: Vec<Vec<_>> = (0..CALLERS)
-        .map(|caller| {
-            (0..EACH)
-                .map(|index| f.intent(&format!("c-{caller}-{index}")))
-                .collect()
-        })
-        .collect();
-    let begin = Instant::now();
-    let callers: Vec<_> = made
-        .into_iter()
-        .map(|own| {
-            let f = Arc::clone(&f);
-            tokio::spawn(async move {
-                for new in own {
-                    f.accept(new).await;
-                }
-            })
-        })
-        .collect();
-    for caller in callers {
-        caller.await.unwrap();
-    }
-    let accepted = begin.elapsed();
-    let ready = f
-        .ready(
-            tidings::domain::channel::Channel::Email,
-            tidings::domain::channel::Category::Transactional,
-            start(),
-        )
-        .await;
-    let begin = Instant::now();
-    let queue = Arc::new(tokio::sync::Mutex::new(ready));
-    let workers: Vec<_> = (0..CALLERS)
-        .map(|_| {
-            let (f, queue) = (Arc::clone(&f), Arc::clone(&queue));
-            tokio::spawn(async move {
-                let mut done = 0;
-                while let Some(job) = { queue.lock().await.pop() } {
-                    let work = f.store.work(&[job.message]).await.unwrap().remove(0);
-                    let claim = f.claim_of(&work.message, start());
-                    let tidings::store::ClaimOutcome::Claimed { fence, tries } =
-                        f.store.claim(claim.clone()).await.unwrap()
-                    else {
-                        panic!("refused")
-                    };
-                    let claimed = Claimed {
-                        claim,
-                        fence,
-                        tries,
-                    };
-                    assert!(f.settle(&claimed, sent(), start()).await);
-                    done += 1;
-                }
-                done
-            })
-        })
-        .collect();
-    let mut sent = 0;
-    for worker in workers {
-        sent += worker.await.unwrap();
-    }
-    let rate = |count: usize, time: std::time::Duration| count as f64 / time.as_secs_f64();
-    println!(
-        "accepts/s: {:.0}; work+claim+settle/s: {:.0}",
-        rate(CALLERS * EACH, accepted),
-        rate(sent, begin.elapsed())
-    );
-    assert_eq!(sent, 1000, "as many as one page of ready ones");
 }
 
 const VICTIM_FOLDER: &str = "TIDINGS_TEST_VICTIM_FOLDER";

@@ -30,7 +30,7 @@ impl Binary {
             output
                 .lines()
                 .map_while(Result::ok)
-                .for_each(|line| drop(sender.send(line)))
+                .for_each(|line| drop(sender.send(line)));
         });
         let (mut grpc, mut console) = (None, None);
         while grpc.is_none() || console.is_none() {
