@@ -33,7 +33,7 @@ pub struct OutboxOptions {
     pub keep: usize,
     /// In 0 to 100: so many percent of the messages fail their first one or two tries with [`Handover::Retry`].
     pub fail_percent: u8,
-    /// Kept beside the content, and the fingerprint of an attempt.
+    /// Kept beside the content.
     pub source: Option<Source>,
 }
 
@@ -140,12 +140,12 @@ impl Outbox {
     /// # Errors
     /// When the folder cannot be made or read.
     pub fn open(
-        folder: &Path,
+        mut folder: PathBuf,
         channel: Channel,
         options: OutboxOptions,
         clock: Arc<dyn Clock>,
     ) -> io::Result<Self> {
-        let folder = folder.join(channel.as_str());
+        folder.push(channel.as_str());
         std::fs::create_dir_all(&folder)?;
         let mut kept: BTreeSet<MessageId> = ids_in(&folder)?.into_iter().collect();
         trim(&folder, &mut kept, options.keep.max(1));
@@ -233,11 +233,9 @@ impl Provider for Outbox {
         false
     }
 
+    /// The content and the documents, not the source: its Date would differ from try to try.
     fn fingerprint(&self, outgoing: &Outgoing) -> Vec<u8> {
-        match &self.options.source {
-            Some(source) => source(outgoing),
-            None => serde_json::to_vec(&outgoing.content).unwrap_or_default(),
-        }
+        serde_json::to_vec(&(&outgoing.content, &outgoing.attachments)).unwrap_or_default()
     }
 
     async fn send(&self, outgoing: &Outgoing) -> Handover {
