@@ -11,7 +11,7 @@ use tidings::app::{Gateway, Setup};
 use tidings::catalog::Source;
 use tidings::client::{Client, Refusal};
 use tidings::config::Config;
-use tidings::domain::clock::SystemClock;
+use tidings::domain::clock::{Clock as _, SystemClock};
 use tidings::proto::{
     self, ExplainNotificationRequest, GetNotificationRequest, InlineRecipient,
     ListNotificationsRequest, NotificationIntent, SendNotificationRequest,
@@ -65,7 +65,7 @@ fn request(number: usize) -> SendNotificationRequest {
             attachments: vec![attachment],
             // Nothing is sent while the store fills, so that the order of events is always the same.
             send_time: Some(proto::wire_time(
-                jiff::Timestamp::now() + Duration::from_secs(3600),
+                SystemClock.now() + Duration::from_secs(3600),
             )),
             ..NotificationIntent::default()
         }),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -45,10 +46,18 @@ pub enum StartError {
     /// The templates.
     #[error("{0}")]
     Templates(#[from] CatalogError),
-    /// A provider's settings.
-    #[error("provider {name}: {why}")]
-    Provider {
+    /// The folder of the templates.
+    #[error("the template folder {} cannot be read: {}; name one that holds shop.toml", folder.display(), plain(why))]
+    TemplateFolder {
         /// Which.
+        folder: PathBuf,
+        /// What the system says.
+        why: std::io::Error,
+    },
+    /// A provider's settings.
+    #[error("{name}: {why}")]
+    Provider {
+        /// Which: `providers.smtp.main`.
         name: String,
         /// What to change.
         why: String,
@@ -71,7 +80,9 @@ impl StartError {
     /// What the process ends with: 64 for what was configured, 1 for what the machine does not give.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Templates(_) | Self::Provider { .. } => config::EXIT_CODE,
+            Self::Templates(_) | Self::TemplateFolder { .. } | Self::Provider { .. } => {
+                config::EXIT_CODE
+            }
             Self::Store(_) | Self::Ledger(_) | Self::Listen { .. } => 1,
         }
     }
@@ -137,7 +148,7 @@ impl Gateway {
             clock_note,
             chaos,
         } = setup;
-        let catalog = Arc::new(Catalog::open(source)?);
+        let catalog = Arc::new(templates::open(source)?);
         // What was configured is found wrong before the disk is touched or a socket opens.
         let mut providers = providers::senders(&config, &clock)?;
         let store = Arc::new(

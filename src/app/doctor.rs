@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use super::build::listen;
 use super::{hosts, providers};
-use crate::catalog::Catalog;
 use crate::cli::{self, DoctorOptions};
 use crate::config::{self, Config, ProviderKind};
 use crate::domain::clock::{Clock, SystemClock};
@@ -92,6 +91,7 @@ async fn look(config: &Config) -> Vec<Finding> {
 /// Whether the address is free. It is let go again at once.
 async fn door(address: SocketAddr) -> Result<String, String> {
     match listen(address).await {
+        Ok(_) if address.port() == 0 => Ok(format!("{} has free ports", address.ip())),
         Ok(_) => Ok(format!("{address} is free")),
         Err(error) => Err(error.to_string()),
     }
@@ -153,7 +153,7 @@ fn can_be_made(folder: &Path) -> Result<String, OpenError> {
 }
 
 fn templates(config: &Config) -> Result<String, String> {
-    let catalog = Catalog::open(hosts::source(config.catalog.templates.clone()))
+    let catalog = super::templates::open(hosts::source(config.catalog.templates.clone()))
         .map_err(|error| error.to_string())?;
     let live = catalog.live();
     Ok(format!(

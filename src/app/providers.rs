@@ -23,7 +23,7 @@ pub(super) fn senders(config: &Config, clock: &Arc<dyn Clock>) -> Result<Provide
     let mut senders = Providers::new();
     for settings in &config.providers {
         let sender = sender(&settings.kind, clock).map_err(|why| StartError::Provider {
-            name: settings.name.clone(),
+            name: settings.path(),
             why,
         })?;
         if let Some(sender) = sender {
