@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{captures, providers, templates};
 use crate::api::{self, Doors};
-use crate::catalog::{Catalog, CatalogError, Source};
+use crate::catalog::{CatalogError, Source};
 use crate::cli::Chaos;
 use crate::config::{self, Config};
 use crate::domain::channel::{Channel, Lane};
