@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::build::{Gateway, Setup};
+use super::hosts::Ended;
 use crate::catalog::Source;
 use crate::cli::{self, DemoOptions};
 use crate::client::{Client, ClientError};
@@ -37,14 +38,14 @@ const SCENE_LOOKS: usize = 20;
 ///
 /// # Errors
 /// A sentence on what could not be done.
-pub(super) async fn run(options: DemoOptions) -> Result<(), String> {
+pub(super) async fn run(options: DemoOptions) -> Result<(), Ended> {
     let folder = tempfile_folder()?;
     let outcome = play(&options, folder.path()).await;
     drop(folder);
     outcome
 }
 
-async fn play(options: &DemoOptions, folder: &std::path::Path) -> Result<(), String> {
+async fn play(options: &DemoOptions, folder: &std::path::Path) -> Result<(), Ended> {
     let start: Timestamp = START
         .parse()
         .map_err(|error| format!("the demo's start is no time: {error}"))?;
@@ -62,9 +63,7 @@ async fn play(options: &DemoOptions, folder: &std::path::Path) -> Result<(), Str
         clock_note: note.clone(),
         chaos: Vec::new(),
     };
-    let gateway = Gateway::start(config, setup)
-        .await
-        .map_err(|error| error.to_string())?;
+    let gateway = Gateway::start(config, setup).await?;
 
     cli::line(&format!("gRPC     {}", gateway.grpc_address()));
     cli::line(&format!("console  http://{}", gateway.console_address()));

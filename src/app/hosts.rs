@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::build::{Gateway, Setup};
+use super::build::{Gateway, Setup, StartError};
 use super::{demo, doctor};
 use crate::catalog::Source;
 use crate::cli::{self, DemoOptions, DevOptions, DoctorOptions, Hosts, ServeOptions};
@@ -13,6 +13,21 @@ use crate::config::{self, Config, LogFormat};
 use crate::domain::clock::SystemClock;
 use crate::lifecycle::asked_to_stop;
 use crate::telemetry;
+
+/// Why a host ended otherwise than asked to: its exit code and a sentence.
+pub(super) struct Ended(u8, String);
+
+impl From<StartError> for Ended {
+    fn from(error: StartError) -> Self {
+        Self(error.exit_code(), error.to_string())
+    }
+}
+
+impl From<String> for Ended {
+    fn from(sentence: String) -> Self {
+        Self(1, sentence)
+    }
+}
 
 /// Hosts in this process.
 pub(super) struct Here;
@@ -70,7 +85,7 @@ pub(super) fn source(named: Option<PathBuf>) -> Source {
 }
 
 /// Everything embedded on the system's clock.
-async fn dev(options: DevOptions) -> Result<(), String> {
+async fn dev(options: DevOptions) -> Result<(), Ended> {
     let mut config = Config::embedded(&options.data);
     config.server.grpc_address.set_port(options.port);
     config.server.console_address.set_port(options.ui_port);
@@ -89,7 +104,7 @@ async fn host(
     source: Source,
     chaos: Vec<cli::Chaos>,
     headless: bool,
-) -> Result<(), String> {
+) -> Result<(), Ended> {
     let data = config.store.path.clone();
     let templates = match &source {
         Source::Embedded => "the pack compiled in".to_owned(),
@@ -101,9 +116,7 @@ async fn host(
         clock_note: String::new(),
         chaos,
     };
-    let gateway = Gateway::start(config, setup)
-        .await
-        .map_err(|error| error.to_string())?;
+    let gateway = Gateway::start(config, setup).await?;
     cli::line(&format!("gRPC       {}", gateway.grpc_address()));
     cli::line(&format!("console    http://{}", gateway.console_address()));
     cli::line(&format!("data       {}", data.display()));
@@ -124,12 +137,12 @@ async fn host(
     Ok(())
 }
 
-fn told(outcome: Result<(), String>) -> i32 {
+fn told(outcome: Result<(), Ended>) -> i32 {
     match outcome {
         Ok(()) => 0,
-        Err(sentence) => {
+        Err(Ended(code, sentence)) => {
             cli::complain(&format!("error: {sentence}"));
-            1
+            i32::from(code)
         }
     }
 }
