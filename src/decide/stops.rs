@@ -21,14 +21,17 @@ pub(super) fn check(facts: &Facts<'_>, trace: &mut Trace) -> Result<String, Obje
 }
 
 fn request(facts: &Facts<'_>, trace: &mut Trace) -> Result<(), Objection> {
-    match facts.case.once {
-        Some(first) => {
+    match &facts.case.once {
+        Some((caller, first)) => {
             let objection = trace.end(
                 Rule::Request,
                 Reason::DuplicateOnceKey,
                 "its once key was accepted before",
             );
-            trace.evidence("first", format!("notifications/{first}").into());
+            // Another caller's notification is not named to this one.
+            if *caller == facts.case.notification.identity.caller {
+                trace.evidence("first", format!("notifications/{first}").into());
+            }
             Err(objection)
         }
         None => {
