@@ -16,7 +16,6 @@ mod gateway;
 #[expect(dead_code, reason = "shared with tests that use more of it")]
 mod http_fake;
 #[path = "support/mail_server.rs"]
-#[expect(dead_code, reason = "shared with tests that use more of it")]
 mod mail_server;
 #[path = "delivery/restarts.rs"]
 mod restarts;

@@ -3,16 +3,19 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use async_trait::async_trait;
+
 use super::build::{Providers, StartError};
 use crate::cli::Chaos;
 use crate::config::{self, Config, ProviderKind};
 use crate::domain::channel::Channel;
 use crate::domain::clock::Clock;
-use crate::provider::Provider;
+use crate::domain::content::Outgoing;
 use crate::provider::discord::Discord;
 use crate::provider::outbox::{Outbox, OutboxOptions, Source};
 use crate::provider::smtp::{self, Smtp};
 use crate::provider::twilio::Twilio;
+use crate::provider::{Handover, Provider};
 
 /// The domain of Message-IDs that an outbox writes.
 const MESSAGE_ID_DOMAIN: &str = "tidings.invalid";
@@ -26,13 +29,50 @@ pub(super) fn all(
     let one = |settings: &config::Provider| {
         let provider = provider(settings, &config.store.path, clock.clone(), chaos);
         provider
-            .map(|provider| (settings.channel, provider))
+            .map(|inner| {
+                let name = settings.name.clone();
+                let named: Arc<dyn Provider> = Arc::new(Named { name, inner });
+                (settings.channel, named)
+            })
             .map_err(|why| StartError::Provider {
                 name: settings.name.clone(),
                 why,
             })
     };
     config.providers.iter().map(one).collect()
+}
+
+/// A provider under the name that the operator gave it, as attempts, logs and metrics show it.
+struct Named {
+    name: String,
+    inner: Arc<dyn Provider>,
+}
+
+#[async_trait]
+impl Provider for Named {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn channel(&self) -> Channel {
+        self.inner.channel()
+    }
+
+    fn reports_delivery(&self) -> bool {
+        self.inner.reports_delivery()
+    }
+
+    fn fingerprint(&self, outgoing: &Outgoing) -> Vec<u8> {
+        self.inner.fingerprint(outgoing)
+    }
+
+    async fn send(&self, outgoing: &Outgoing) -> Handover {
+        self.inner.send(outgoing).await
+    }
+
+    async fn check(&self) -> Result<String, String> {
+        self.inner.check().await
+    }
 }
 
 /// Where the outbox of a data folder keeps what it captured.
