@@ -16,6 +16,7 @@ mod gateway;
 #[expect(dead_code, reason = "shared with tests that use more of it")]
 mod http_fake;
 #[path = "support/mail_server.rs"]
+#[expect(dead_code, reason = "shared with tests that use more of it")]
 mod mail_server;
 #[path = "delivery/restarts.rs"]
 mod restarts;
@@ -26,7 +27,6 @@ mod shop;
 #[path = "support/skip.rs"]
 mod skip;
 #[path = "provider/smtp_script.rs"]
-#[expect(dead_code, reason = "shared with tests that use more of it")]
 mod smtp_script;
 #[path = "delivery/templates.rs"]
 mod templates;
