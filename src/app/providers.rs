@@ -3,16 +3,19 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use async_trait::async_trait;
+
 use super::build::{Providers, StartError};
 use crate::cli::Chaos;
 use crate::config::{self, Config, ProviderKind};
 use crate::domain::channel::Channel;
 use crate::domain::clock::Clock;
-use crate::provider::Provider;
+use crate::domain::content::Outgoing;
 use crate::provider::discord::Discord;
 use crate::provider::outbox::{Outbox, OutboxOptions, Source};
 use crate::provider::smtp::{self, Smtp};
 use crate::provider::twilio::Twilio;
+use crate::provider::{Handover, Provider};
 use crate::store::sqlite::OpenError;
 
 /// The domain of Message-IDs that an outbox writes.
@@ -27,7 +30,7 @@ pub(super) fn senders(config: &Config, clock: &Arc<dyn Clock>) -> Result<Provide
             why,
         })?;
         if let Some(sender) = sender {
-            senders.insert(settings.channel, sender);
+            senders.insert(settings.channel, named(settings, sender));
         }
     }
     Ok(senders)
@@ -49,10 +52,48 @@ pub(super) fn outboxes(
                 clock.clone(),
                 chaos,
             )?;
-            outboxes.insert(settings.channel, Arc::new(outbox));
+            outboxes.insert(settings.channel, named(settings, Arc::new(outbox)));
         }
     }
     Ok(outboxes)
+}
+
+fn named(settings: &config::Provider, inner: Arc<dyn Provider>) -> Arc<dyn Provider> {
+    let name = settings.name.clone();
+    Arc::new(Named { name, inner })
+}
+
+/// A provider under the name that the operator gave it, as attempts, logs and metrics show it.
+struct Named {
+    name: String,
+    inner: Arc<dyn Provider>,
+}
+
+#[async_trait]
+impl Provider for Named {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn channel(&self) -> Channel {
+        self.inner.channel()
+    }
+
+    fn reports_delivery(&self) -> bool {
+        self.inner.reports_delivery()
+    }
+
+    fn fingerprint(&self, outgoing: &Outgoing) -> Vec<u8> {
+        self.inner.fingerprint(outgoing)
+    }
+
+    async fn send(&self, outgoing: &Outgoing) -> Handover {
+        self.inner.send(outgoing).await
+    }
+
+    async fn check(&self) -> Result<String, String> {
+        self.inner.check().await
+    }
 }
 
 /// Where the outbox of a data folder keeps what it captured.
@@ -95,6 +136,6 @@ fn outbox(
         }),
     };
     let folder = outbox_folder(data);
-    Outbox::open(&folder, settings.channel, options, clock)
+    Outbox::open(folder.clone(), settings.channel, options, clock)
         .map_err(|source| OpenError::Folder { folder, source }.into())
 }
