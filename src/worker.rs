@@ -156,6 +156,7 @@ impl Worker {
         };
         let outgoing = Outgoing {
             message: work.message.id,
+            notification: work.notification.id,
             address: work.message.address.clone(),
             recipient_name: work.customer.profile.given_name.clone(),
             category: work.notification.category,

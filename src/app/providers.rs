@@ -78,6 +78,6 @@ fn outbox(
         }),
     };
     let folder = outbox_folder(data);
-    Outbox::open(&folder, settings.channel, options, clock)
+    Outbox::open(folder.clone(), settings.channel, options, clock)
         .map_err(|error| format!("{} cannot be used: {error}", folder.display()))
 }
