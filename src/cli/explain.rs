@@ -111,7 +111,7 @@ fn outcome(step: &DecisionStep) -> Outcome {
     Outcome::try_from(step.outcome).unwrap_or(Outcome::Unspecified)
 }
 
-/// ` ✗ budget        after_sales 2 of 2 in 7 d → 2026-11-24 09:00 Europe/Berlin`
+/// ` ✗ budget        after_sales allows 2 in 7 days, 2 counted: … → 2026-11-24 09:00 Europe/Berlin`
 fn step_line(output: &Output, step: &DecisionStep) -> String {
     let (mark, tone) = match outcome(step) {
         Outcome::Pass => ("✓", Tone::Good),

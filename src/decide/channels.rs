@@ -39,7 +39,7 @@ pub(super) fn filter(facts: &Facts<'_>, trace: &mut Trace) -> Result<Vec<Channel
             return Err(trace.end(rule, reason, format!("no channel is left; {why}")));
         }
         if !matches!(rule, Rule::Dispatch | Rule::Route) {
-            trace.pass(rule, names(&left));
+            trace.pass(rule, format!("left: {}", names(&left)));
         }
     }
     Ok(left)
@@ -67,7 +67,12 @@ fn asked_for<'a>(facts: &Facts<'a>) -> Option<&'a [Channel]> {
 
 fn address(facts: &Facts<'_>, channel: Channel) -> Fall {
     let missing = facts.case.customer.profile.address(channel).is_none();
-    missing.then(|| (Reason::NoContactPoint, format!("{channel}: none")))
+    missing.then(|| {
+        (
+            Reason::NoContactPoint,
+            format!("{channel}: the customer has no address there"),
+        )
+    })
 }
 
 fn suppression(facts: &Facts<'_>, channel: Channel) -> Fall {
