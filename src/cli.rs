@@ -33,7 +33,7 @@ pub use args::{
     ServeOptions, TailOptions, TemplatesCommand, UpsertOptions,
 };
 
-pub use screen::{complain, line, redraw, table};
+pub use screen::{Canvas, Size, complain, line, table};
 
 use failure::{Exit, Failure};
 use output::Output;

@@ -177,6 +177,7 @@ impl Worker {
         };
         let outgoing = Outgoing {
             message: work.message.id,
+            notification: work.notification.id,
             address: work.message.address.clone(),
             recipient_name: full_name(&work.customer.profile),
             category: work.notification.category,

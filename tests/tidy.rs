@@ -50,6 +50,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("comfy_table", &["cli"]),
     ("indicatif", &["cli"]),
     ("prost_reflect", &["proto", "cli"]),
+    ("terminal_size", &["cli"]),
     ("strsim", &["config", "catalog"]),
     ("fluent_bundle", &["catalog"]),
     ("icu", &["catalog"]),

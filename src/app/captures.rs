@@ -62,6 +62,7 @@ impl Captured for Shown {
 fn summary(found: outbox::CaptureSummary) -> CaptureSummary {
     CaptureSummary {
         message: found.message,
+        notification: found.notification,
         time: found.time,
         channel: found.channel,
         to: found.address,

@@ -1,17 +1,18 @@
 //! `tidings demo`: everything embedded, sample customers, an evening of a shop played through the gRPC door, and a table of what
 //! became of each call. Every row is read back from the gateway; nothing in it was written beforehand.
 
-use std::io::IsTerminal as _;
-use std::sync::Arc;
+use std::io::ErrorKind::AlreadyExists;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::build::{Gateway, Setup};
-use super::hosts::Ended;
+use super::hosts::{Ended, not_started};
 use crate::catalog::Source;
-use crate::cli::{self, DemoOptions};
+use crate::cli::{self, Canvas, DemoOptions};
 use crate::client::{Client, ClientError};
 use crate::config::Config;
 use crate::domain::clock::{Clock, FastClock};
@@ -34,18 +35,30 @@ const LOOK: Duration = Duration::from_millis(300);
 /// How often a scene is looked at before the story goes on all the same.
 const SCENE_LOOKS: usize = 20;
 
-/// Plays the demo until it is asked to stop.
+/// How long what is in hand may take at the end. Nothing of a demo outlives it.
+const DRAIN: Duration = Duration::from_secs(1);
+
+/// Plays the demo until it is asked to stop, at whatever point that is.
 ///
 /// # Errors
 /// A sentence on what could not be done.
 pub(super) async fn run(options: DemoOptions) -> Result<(), Ended> {
-    let folder = tempfile_folder()?;
-    let outcome = play(&options, folder.path()).await;
-    drop(folder);
-    outcome
+    let asked = asked_to_stop().map_err(|error| format!("no signal can be waited for: {error}"))?;
+    let stop = CancellationToken::new();
+    let stopping = stop.clone();
+    tokio::spawn(async move {
+        asked.await;
+        stopping.cancel();
+    });
+    let folder = Folder::new()?;
+    play(&options, folder.path(), stop).await
 }
 
-async fn play(options: &DemoOptions, folder: &std::path::Path) -> Result<(), Ended> {
+async fn play(
+    options: &DemoOptions,
+    folder: &std::path::Path,
+    stop: CancellationToken,
+) -> Result<(), Ended> {
     let start: Timestamp = START
         .parse()
         .map_err(|error| format!("the demo's start is no time: {error}"))?;
@@ -53,17 +66,18 @@ async fn play(options: &DemoOptions, folder: &std::path::Path) -> Result<(), End
     let mut config = Config::embedded(folder);
     config.server.grpc_address.set_port(options.port);
     config.server.console_address.set_port(options.ui_port);
+    config.server.drain = DRAIN;
     let speed = options.speed;
-    let note = format!(
-        "the demo's clock started on Monday 2026-11-23 at 20:30 in Berlin and runs {speed:.0} times as fast as yours"
-    );
+    let note = format!("{speed:.0}x as fast, since Mon 23 Nov 20:30 in Berlin");
     let setup = Setup {
         source: Source::Embedded,
         clock: clock.clone(),
         clock_note: note.clone(),
         chaos: Vec::new(),
     };
-    let gateway = Gateway::start(config, setup).await?;
+    let gateway = Gateway::start(config, setup)
+        .await
+        .map_err(|error| not_started(&error, options.port))?;
 
     cli::line(&format!("gRPC     {}", gateway.grpc_address()));
     cli::line(&format!("console  http://{}", gateway.console_address()));
@@ -77,29 +91,38 @@ async fn play(options: &DemoOptions, folder: &std::path::Path) -> Result<(), End
         )));
     }
 
-    let client = Client::connect(&gateway.grpc_address().to_string())
-        .await
-        .map_err(|error| error.to_string())?;
-    let duplicate = tell(&client).await.map_err(|error| error.to_string())?;
-    let stop = CancellationToken::new();
-    let watching = tokio::spawn(table::watch(
-        client,
-        clock,
-        options.headless || !std::io::stdout().is_terminal(),
-        duplicate,
-        stop.clone(),
-    ));
-    asked_to_stop()
-        .await
-        .map_err(|error| format!("no signal can be waited for: {error}"))?;
-    stop.cancel();
-    let _ = watching.await;
+    let canvas = Canvas::new().filter(|_| !options.headless);
+    let shown = tokio::select! {
+        () = stop.cancelled() => Ok(()),
+        shown = show(gateway.grpc_address().to_string(), clock, canvas) => shown,
+    };
     gateway.stop().await;
-    Ok(())
+    shown.map_err(|error| error.to_string().into())
 }
 
-/// Makes the customers known and makes the calls. Answers with the name under which a repeated request was recognised.
-async fn tell(client: &Client) -> Result<String, ClientError> {
+/// Tells the story and shows what becomes of it, without an end.
+async fn show(
+    address: String,
+    clock: Arc<dyn Clock>,
+    canvas: Option<Canvas>,
+) -> Result<(), ClientError> {
+    let client = Client::connect(&address).await?;
+    introduce(&client).await?;
+    let recognised = OnceLock::new();
+    let telling = async {
+        let name = tell(&client).await?;
+        let _ = recognised.set(name);
+        Ok(())
+    };
+    let watching = async {
+        table::watch(&client, clock, canvas, &recognised).await;
+        Ok(())
+    };
+    tokio::try_join!(telling, watching).map(|((), ())| ())
+}
+
+/// Makes the customers known.
+async fn introduce(client: &Client) -> Result<(), ClientError> {
     for person in story::people() {
         cli::line(&format!("  {:<22} {}", person.customer.name, person.about));
         let request = UpsertCustomerRequest {
@@ -114,6 +137,11 @@ async fn tell(client: &Client) -> Result<String, ClientError> {
         client.customers().update_preferences(request).await?;
     }
     cli::line("");
+    Ok(())
+}
+
+/// Makes the calls. Answers with the name under which a repeated request was recognised.
+async fn tell(client: &Client) -> Result<String, ClientError> {
     for scene in story::scenes() {
         for call in scene {
             send(client, call).await?;
@@ -182,6 +210,20 @@ async fn quiet(client: &Client) -> Result<(), ClientError> {
 struct Folder(std::path::PathBuf);
 
 impl Folder {
+    /// A new one of its own that nobody else can read. Names of demos that were killed are passed over.
+    fn new() -> Result<Self, String> {
+        let mut tried = 0;
+        loop {
+            let name = format!("tidings-demo-{}-{tried}", std::process::id());
+            let path = std::env::temp_dir().join(name);
+            match std::fs::DirBuilder::new().mode(0o700).create(&path) {
+                Ok(()) => return Ok(Self(path)),
+                Err(error) if error.kind() == AlreadyExists && tried < 100 => tried += 1,
+                Err(error) => return Err(format!("{} cannot be made: {error}", path.display())),
+            }
+        }
+    }
+
     fn path(&self) -> &std::path::Path {
         &self.0
     }
@@ -191,11 +233,4 @@ impl Drop for Folder {
     fn drop(&mut self) {
         drop(std::fs::remove_dir_all(&self.0));
     }
-}
-
-fn tempfile_folder() -> Result<Folder, String> {
-    let path = std::env::temp_dir().join(format!("tidings-demo-{}", std::process::id()));
-    std::fs::create_dir_all(&path)
-        .map_err(|error| format!("{} cannot be made: {error}", path.display()))?;
-    Ok(Folder(path))
 }

@@ -1,5 +1,6 @@
 //! The commands that run a gateway.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -63,7 +64,7 @@ impl Hosts for Here {
             config.telemetry.format == LogFormat::Json,
         );
         let source = source(config.catalog.templates.clone());
-        told(host(config, source, Vec::new(), true).await)
+        told(host(config, source, Vec::new(), true, Ended::from).await)
     }
 
     async fn doctor(&self, options: DoctorOptions) -> i32 {
@@ -95,6 +96,7 @@ async fn dev(options: DevOptions) -> Result<(), Ended> {
         source(options.templates),
         options.chaos,
         options.headless,
+        |error| not_started(&error, options.port),
     )
     .await
 }
@@ -104,19 +106,21 @@ async fn host(
     source: Source,
     chaos: Vec<cli::Chaos>,
     headless: bool,
+    failed: impl FnOnce(StartError) -> Ended,
 ) -> Result<(), Ended> {
     let data = config.store.path.clone();
     let templates = match &source {
         Source::Embedded => "the pack compiled in".to_owned(),
         Source::Folder(folder) => folder.display().to_string(),
     };
+    let asked = asked_to_stop().map_err(|error| format!("no signal can be waited for: {error}"))?;
     let setup = Setup {
         source,
         clock: Arc::new(SystemClock),
         clock_note: String::new(),
         chaos,
     };
-    let gateway = Gateway::start(config, setup).await?;
+    let gateway = Gateway::start(config, setup).await.map_err(failed)?;
     cli::line(&format!("gRPC       {}", gateway.grpc_address()));
     cli::line(&format!("console    http://{}", gateway.console_address()));
     cli::line(&format!("data       {}", data.display()));
@@ -128,13 +132,28 @@ async fn host(
             gateway.console_address()
         )));
     }
-    asked_to_stop()
-        .await
-        .map_err(|error| format!("no signal can be waited for: {error}"))?;
+    asked.await;
     if !gateway.stop().await {
         cli::complain("not everything ended in time; what was left is taken up at the next start");
     }
     Ok(())
+}
+
+/// Why a gateway with ports from the command line did not start, with the option to change.
+pub(super) fn not_started(error: &StartError, grpc_port: u16) -> Ended {
+    match error {
+        StartError::Listen { address, why } if why.kind() == ErrorKind::AddrInUse => {
+            let option = if address.port() == grpc_port {
+                "--port"
+            } else {
+                "--ui-port"
+            };
+            Ended(error.exit_code(), format!(
+                "{address} is in use, perhaps by another tidings: end that one, or give {option} another port (0 picks a free one)"
+            ))
+        }
+        other => Ended(other.exit_code(), other.to_string()),
+    }
 }
 
 fn told(outcome: Result<(), Ended>) -> i32 {

@@ -1,14 +1,15 @@
-//! What a host shows while it runs: lines, and a table that is drawn again in its place.
+//! What a host shows while it runs: lines, and a picture that is drawn again in its place.
 
-use std::io::Write as _;
+use std::io::{self, IsTerminal as _, Write as _};
 
 use comfy_table::{ContentArrangement, Table, presets};
+use terminal_size::{Height, Width};
 
 use super::output;
 
 /// One line on standard output. A reader that has gone is nobody's loss: the host goes on.
 pub fn line(text: &str) {
-    let mut out = std::io::stdout().lock();
+    let mut out = io::stdout().lock();
     let _ = writeln!(out, "{text}");
     let _ = out.flush();
 }
@@ -18,15 +19,12 @@ pub fn complain(text: &str) {
     output::note(text);
 }
 
-/// Rows under headers, as wide as the terminal.
+/// Rows under headers: one line a row, however long.
 pub fn table<'a>(head: &[&str], rows: impl IntoIterator<Item = Vec<&'a str>>) -> String {
     let mut table = Table::new();
     table
         .load_style(presets::NOTHING)
-        .set_content_arrangement(ContentArrangement::Dynamic);
-    if table.width().is_none() {
-        table.set_width(WIDTH);
-    }
+        .set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(head.to_vec());
     for row in rows {
         table.add_row(row.into_iter().map(output::clean));
@@ -34,15 +32,80 @@ pub fn table<'a>(head: &[&str], rows: impl IntoIterator<Item = Vec<&'a str>>) ->
     table.trim_fmt()
 }
 
-/// The width of a table where no terminal tells one.
-const WIDTH: u16 = 180;
+/// A place on the terminal that is drawn over again and again. Nothing is wiped first, so nothing flickers; a line that is too long
+/// is cut, so that a line of the picture is a line of the terminal.
+#[derive(Debug, Default)]
+pub struct Canvas {
+    drawn: usize,
+}
 
-/// Draws over the last `lines` lines.
-pub fn redraw(lines: usize, text: &str) {
-    let mut out = std::io::stdout().lock();
-    if lines > 0 {
-        let _ = write!(out, "\x1b[{lines}A\x1b[0J");
+/// What fits: columns and lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    /// Columns.
+    pub width: usize,
+    /// Lines, without the one of the cursor.
+    pub height: usize,
+}
+
+impl Canvas {
+    /// A canvas, if standard output is a terminal.
+    pub fn new() -> Option<Self> {
+        io::stdout().is_terminal().then(Self::default)
     }
-    let _ = writeln!(out, "{text}");
-    let _ = out.flush();
+
+    /// How large a picture may be now.
+    pub fn size(&self) -> Size {
+        // Some terminals say that they are 0 wide.
+        let told = terminal_size::terminal_size().filter(|(Width(width), _)| *width > 0);
+        let (Width(width), Height(height)) = told.unwrap_or((Width(80), Height(24)));
+        Size {
+            width: width.into(),
+            height: usize::from(height).saturating_sub(1).max(1),
+        }
+    }
+
+    /// Draws over what was drawn before; lines beyond the height are left out.
+    pub fn draw(&mut self, lines: &[String]) {
+        let Size { width, height } = self.size();
+        // Together and without wrapping, where the terminal can: DEC private modes 2026 and 7.
+        let mut frame = "\x1b[?2026h\x1b[?7l".to_owned();
+        let up = self.drawn.min(height);
+        if up > 0 {
+            frame.push_str(&format!("\x1b[{up}A"));
+        }
+        frame.push('\r');
+        let shown = lines.len().min(height);
+        for line in lines.iter().take(shown) {
+            frame.push_str(&cut(&output::clean(line), width));
+            frame.push_str("\x1b[K\r\n");
+        }
+        frame.push_str("\x1b[0J\x1b[?7h\x1b[?2026l");
+        self.drawn = shown;
+        let mut out = io::stdout().lock();
+        let _ = out.write_all(frame.as_bytes());
+        let _ = out.flush();
+    }
+}
+
+/// The text in at most `width` characters, with a mark where something is missing.
+fn cut(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    let mut kept: String = text.chars().take(width.saturating_sub(1)).collect();
+    kept.push('…');
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_line_is_cut_with_a_mark() {
+        assert_eq!(cut("größer", 6), "größer");
+        assert_eq!(cut("größer", 5), "größ…");
+        assert_eq!(cut("größer", 1), "…");
+    }
 }

@@ -87,7 +87,12 @@ fn asked_for<'a>(facts: &Facts<'a>) -> Option<&'a [Channel]> {
 
 fn address(facts: &Facts<'_>, channel: Channel) -> Fall {
     let missing = facts.case.customer.profile.address(channel).is_none();
-    missing.then(|| (Reason::NoContactPoint, format!("{channel}: none")))
+    missing.then(|| {
+        (
+            Reason::NoContactPoint,
+            format!("{channel}: the customer has no address there"),
+        )
+    })
 }
 
 fn suppression(facts: &Facts<'_>, channel: Channel) -> Fall {

@@ -158,7 +158,10 @@ fn quiet_hours(facts: &Facts<'_>, trace: &mut Trace, zone: &Zone) -> Result<(), 
     let hours = own.map_or(facts.policy.quiet_hours, |own| own.window);
     let now = facts.now();
     let Some(end) = hours.quiet_until(now, &zone.zone) else {
-        trace.pass(Rule::QuietHours, zone.clock(now));
+        trace.pass(
+            Rule::QuietHours,
+            format!("{}, quiet {hours}", zone.clock(now)),
+        );
         return Ok(());
     };
     // What was held is spread over the first minutes after the end, so that nobody's morning starts with a flood.
@@ -250,11 +253,15 @@ fn budget(facts: &Facts<'_>, trace: &mut Trace, zone: &Zone) -> Result<(), Objec
         })
         .collect();
     let days = budget.window.as_hours() / 24;
+    let span = match days {
+        1 => "a day".to_owned(),
+        days => format!("{days} days"),
+    };
     let summary = format!(
-        "{} {} of {} in {days} d: {}",
+        "{} allows {} in {span}, {} counted: {}",
         budget.name,
-        used.len(),
         budget.max,
+        used.len(),
         list.join(", ")
     );
     let objection = match facts.manifest.on_budget {

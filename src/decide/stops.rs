@@ -26,7 +26,7 @@ fn request(facts: &Facts<'_>, trace: &mut Trace) -> Result<(), Objection> {
             let objection = trace.end(
                 Rule::Request,
                 Reason::DuplicateOnceKey,
-                "its once key was accepted before",
+                "another with its once key was accepted before",
             );
             // Another caller's notification is not named to this one.
             if *caller == facts.case.notification.identity.caller {
@@ -35,7 +35,13 @@ fn request(facts: &Facts<'_>, trace: &mut Trace) -> Result<(), Objection> {
             Err(objection)
         }
         None => {
-            trace.pass(Rule::Request, "new");
+            let intent = &facts.case.notification.intent;
+            let why = if intent.once_key.is_empty() {
+                "no once key asks for more than its request id"
+            } else {
+                "the first with its once key"
+            };
+            trace.pass(Rule::Request, why);
             Ok(())
         }
     }
@@ -73,10 +79,10 @@ fn expiry(facts: &Facts<'_>, trace: &mut Trace) -> Result<(), Objection> {
         return Err(trace.end(
             Rule::Expiry,
             Reason::Expired,
-            format!("it was of use until {expire_time:.0}"),
+            format!("expired {expire_time:.0}"),
         ));
     }
-    trace.pass(Rule::Expiry, format!("of use until {expire_time:.0}"));
+    trace.pass(Rule::Expiry, format!("expires {expire_time:.0}"));
     Ok(())
 }
 
@@ -86,7 +92,7 @@ fn send_time(facts: &Facts<'_>, trace: &mut Trace) -> Result<(), Objection> {
             Rule::SendTime,
             Reason::SendTime,
             send_time,
-            format!("asked for {send_time:.0}"),
+            format!("not before {send_time:.0}, as the caller asked"),
         )),
         _ => Ok(()),
     }

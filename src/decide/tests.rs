@@ -536,7 +536,7 @@ fn a_trace_tells_its_evidence_and_holds_no_address() {
     let last = decision.steps.last().unwrap();
     assert_eq!(
         last.summary,
-        "day 1 of 1 in 1 d: some.other (11-23) → 2026-11-24 02:00 Europe/Berlin"
+        "day allows 1 in a day, 1 counted: some.other (11-23) → 2026-11-24 02:00 Europe/Berlin"
     );
     assert_eq!(last.evidence["budget"], "day");
     let text = serde_json::to_string(&decision).unwrap();

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::address::{Address, Personal};
 use super::channel::Category;
-use super::id::MessageId;
+use super::id::{MessageId, NotificationId};
 use super::intent::Attachment;
 
 /// The name and address a mail comes from.
@@ -52,6 +52,8 @@ pub enum Content {
 pub struct Outgoing {
     /// Stays the same over retries: Message-ID `<id@domain>`, nonce.
     pub message: MessageId,
+    /// The notification that it belongs to.
+    pub notification: NotificationId,
     /// Where to.
     pub address: Address,
     /// For the To line; may be empty.

@@ -17,8 +17,12 @@ use super::{Handover, Provider};
 use crate::domain::channel::{Category, Channel};
 use crate::domain::clock::Clock;
 use crate::domain::content::{Content, Outgoing};
-use crate::domain::id::MessageId;
+use crate::domain::id::{MessageId, NotificationId};
 use crate::domain::intent::Attachment;
+
+mod captures;
+
+pub use captures::Captures;
 
 /// How many messages' tries are remembered for [`OutboxOptions::fail_percent`].
 const MAX_REMEMBERED_TRIES: usize = 10_000;
@@ -62,6 +66,8 @@ pub struct CapturedAttachment {
 pub struct Capture {
     /// Which message.
     pub message: MessageId,
+    /// The notification that it belongs to.
+    pub notification: NotificationId,
     /// When it was handed over last.
     pub time: Timestamp,
     /// On which channel.
@@ -92,6 +98,7 @@ impl Capture {
         };
         CaptureSummary {
             message: self.message,
+            notification: self.notification,
             time: self.time,
             channel: self.channel,
             address: self.address.clone(),
@@ -108,6 +115,8 @@ impl Capture {
 pub struct CaptureSummary {
     /// Which message.
     pub message: MessageId,
+    /// The notification that it belongs to.
+    pub notification: NotificationId,
     /// When it was handed over last.
     pub time: Timestamp,
     /// On which channel.
@@ -163,6 +172,7 @@ impl Outbox {
         let source = self.options.source.as_ref().map(|source| source(outgoing));
         Capture {
             message: outgoing.message,
+            notification: outgoing.notification,
             time: self.clock.now(),
             channel: self.channel,
             address: outgoing.address.reveal().to_owned(),
@@ -272,66 +282,8 @@ impl Provider for Outbox {
     }
 }
 
-/// Reads what outboxes have captured; for the console.
-#[derive(Clone, Debug)]
-pub struct Captures {
-    folder: PathBuf,
-}
-
-impl Captures {
-    /// A reader of the folder that [`Outbox::open`] was given.
-    pub fn new(folder: PathBuf) -> Self {
-        Self { folder }
-    }
-
-    /// The newest captures first; at most `limit`. A file that cannot be read is left out.
-    pub async fn list(&self, channel: Option<Channel>, limit: usize) -> Vec<CaptureSummary> {
-        let folder = self.folder.clone();
-        tokio::task::spawn_blocking(move || {
-            let mut found: Vec<(MessageId, PathBuf)> = channels(channel)
-                .map(|channel| folder.join(channel.as_str()))
-                .flat_map(|folder| {
-                    let ids = ids_in(&folder).unwrap_or_default();
-                    ids.into_iter().map(move |id| (id, file(&folder, id)))
-                })
-                .collect();
-            found.sort_unstable_by_key(|(id, _)| std::cmp::Reverse(*id));
-            found
-                .iter()
-                .filter_map(|(_, path)| read(path))
-                .map(|capture| capture.summary())
-                .take(limit)
-                .collect()
-        })
-        .await
-        .unwrap_or_default()
-    }
-
-    /// One capture; `None` when there is none, or it is no longer kept.
-    pub async fn get(&self, message: MessageId) -> Option<Capture> {
-        let folder = self.folder.clone();
-        tokio::task::spawn_blocking(move || {
-            channels(None).find_map(|channel| read(&file(&folder.join(channel.as_str()), message)))
-        })
-        .await
-        .ok()
-        .flatten()
-    }
-}
-
-fn channels(only: Option<Channel>) -> impl Iterator<Item = Channel> {
-    Channel::ALL
-        .iter()
-        .copied()
-        .filter(move |channel| only.is_none_or(|only| only == *channel))
-}
-
 fn file(folder: &Path, message: MessageId) -> PathBuf {
     folder.join(format!("{message}.json"))
-}
-
-fn read(path: &Path) -> Option<Capture> {
-    serde_json::from_slice(&std::fs::read(path).ok()?).ok()
 }
 
 /// The messages captured in a channel's folder; other files are not ours.

@@ -5,13 +5,15 @@ use jiff::Timestamp;
 
 use crate::domain::channel::Channel;
 use crate::domain::content::Content;
-use crate::domain::id::MessageId;
+use crate::domain::id::{MessageId, NotificationId};
 
 /// A captured message in a list.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CaptureSummary {
     /// Which.
     pub message: MessageId,
+    /// The notification that it belongs to.
+    pub notification: NotificationId,
     /// When it was handed over.
     pub time: Timestamp,
     /// How.

@@ -44,6 +44,7 @@ struct Row {
     to: String,
     title: String,
     template: String,
+    notification: String,
 }
 
 impl From<&CaptureSummary> for Row {
@@ -55,6 +56,7 @@ impl From<&CaptureSummary> for Row {
             to: summary.to.clone(),
             title: summary.title.clone(),
             template: summary.template.clone(),
+            notification: summary.notification.to_string(),
         }
     }
 }
@@ -73,7 +75,6 @@ struct Item {
     headers: Vec<Header>,
     attachments: Vec<AttachmentSummary>,
     source_bytes: usize,
-    notification: Option<String>,
 }
 
 /// The newest captures, newest first.
@@ -100,7 +101,6 @@ pub(super) async fn item(
     Path(id): Path<String>,
 ) -> Result<impl IntoResponse, Problem> {
     let capture = capture(&shared.console, &id).await?;
-    let notification = notification_of(&shared.console, capture.summary.message).await?;
     Ok(Json(Item {
         row: Row::from(&capture.summary),
         content: content(&capture.content),
@@ -110,7 +110,6 @@ pub(super) async fn item(
         },
         source_bytes: capture.source.len(),
         attachments: capture.attachments,
-        notification,
     }))
 }
 
@@ -175,15 +174,6 @@ async fn capture(console: &Console, id: &str) -> Result<Capture, Problem> {
     held.ok_or_else(|| {
         Problem::not_found("The inbox holds no such message; it keeps the newest ones only.")
     })
-}
-
-/// The notification behind a message, when the store still has it and it is ours.
-async fn notification_of(console: &Console, id: MessageId) -> Result<Option<String>, Problem> {
-    let work = console.store.work(&[id]).await?;
-    Ok(work
-        .first()
-        .filter(|work| work.notification.identity == console.identity)
-        .map(|work| work.notification.id.to_string()))
 }
 
 fn content(content: &Content) -> Value {

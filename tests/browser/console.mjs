@@ -1,15 +1,17 @@
 // Uses the console as a person would, against a running gateway whose shop is sending.
 //
-//   node console.mjs BASE_URL CHROMIUM NODE_MODULES SCREENSHOT_FOLDER
+//   node console.mjs BASE_URL CHROMIUM NODE_MODULES SCREENSHOT_FOLDER [COMMAND ARGUMENT...]
 //
+// The command is run to make news while a page is looked at; without one the shop's own are waited for.
 // Exits 0 when every step held. Any error in the browser's console, and any request that went to another host, is a failure.
 
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { createRequire } from 'node:module';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 
-const [base, executablePath, modules, folder] = process.argv.slice(2);
-const { chromium } = createRequire(join(modules, 'x.js'))('playwright-core');
+const [base, executablePath, modules, folder, ...makeNews] = process.argv.slice(2);
+const { chromium } = createRequire(join(resolve(modules), 'x.js'))('playwright-core');
 
 // The story of a demo takes a while until every channel has had its turn.
 const STORY = 90_000;
@@ -61,12 +63,10 @@ async function openMessage(page, channel) {
 }
 
 const watcher = await open();
-let begun = 0;
 await step('the activity shows what happens', async () => {
   await watcher.goto(`${base}/#/activity`);
   await watcher.locator('.events li[data-sequence]').first().waitFor({ timeout: STORY });
   await watcher.locator('#live.live').waitFor();
-  begun = await newest(watcher);
 });
 
 const page = await open();
@@ -200,6 +200,8 @@ await step('it fits a phone, in the dark', async () => {
 });
 
 await step('news arrive by themselves', async () => {
+  const begun = await newest(watcher);
+  if (makeNews.length) execFileSync(makeNews[0], makeNews.slice(1));
   await watcher.waitForFunction(
     (before) => Number(document.querySelector('.events li[data-sequence]')?.dataset.sequence ?? 0) > before,
     begun, { timeout: STORY },

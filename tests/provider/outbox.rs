@@ -39,6 +39,7 @@ async fn a_captured_mail_is_read_back_with_its_source() {
     assert_eq!(list.len(), 1, "the same message replaces its capture");
     assert_eq!(list[0].title, "Your order 4711 is on its way");
     assert_eq!(list[0].attachments, 1);
+    assert_eq!(list[0].notification, outgoing.notification);
     assert!(captures.list(Some(Channel::Sms), 10).await.is_empty());
     let capture = captures.get(outgoing.message).await.unwrap();
     assert_eq!(capture.content, outgoing.content);
@@ -107,4 +108,45 @@ async fn chosen_failures_hit_first_tries_of_a_share_and_then_end() {
         failed += usize::from(tries > 1);
     }
     assert!((50..150).contains(&failed), "{failed} of 500");
+}
+
+/// The console asks for the list at every change: what has been read stays read, what has changed does not.
+#[tokio::test]
+async fn a_list_reads_only_what_is_new() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = OutboxOptions::default();
+    let outbox = Outbox::open(folder.path().into(), Channel::Email, options, clock()).unwrap();
+    let (mut first, second) = (
+        mail_of_bytes("ada@customer.example", 10),
+        mail_of_bytes("ben@customer.example", 10),
+    );
+    outbox.send(&first).await;
+    outbox.send(&second).await;
+    let captures = Captures::new(folder.path().into());
+    let before = captures.list(None, 10).await;
+    assert_eq!(before.len(), 2);
+
+    // Of the same length and time, so that only somebody who reads it would find it spoilt.
+    let path = folder.path().join(format!("email/{}.json", second.message));
+    let metadata = std::fs::metadata(&path).unwrap();
+    std::fs::write(&path, "x".repeat(usize::try_from(metadata.len()).unwrap())).unwrap();
+    let file = std::fs::File::options().append(true).open(&path).unwrap();
+    file.set_modified(metadata.modified().unwrap()).unwrap();
+    assert_eq!(captures.list(None, 10).await, before);
+    assert_eq!(
+        Captures::new(folder.path().into())
+            .list(None, 10)
+            .await
+            .len(),
+        1
+    );
+
+    first.template = "order.shipped".to_owned();
+    outbox.send(&first).await;
+    let after = captures.list(None, 10).await;
+    let again = after.iter().find(|it| it.message == first.message).unwrap();
+    assert_eq!(again.template, "order.shipped");
+
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(captures.list(None, 10).await.len(), 1);
 }

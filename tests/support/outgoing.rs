@@ -9,8 +9,10 @@ use tidings::domain::intent::Attachment;
 use tidings::provider::Handover;
 
 fn outgoing(channel: Channel, address: &str, content: Content) -> Outgoing {
+    let ids = Ids::new();
     Outgoing {
-        message: Ids::new().message(SystemClock.now()),
+        message: ids.message(SystemClock.now()),
+        notification: ids.notification(SystemClock.now()),
         address: Address::try_new(channel, address).unwrap(),
         recipient_name: Personal::default(),
         category: Category::Transactional,

@@ -162,7 +162,7 @@ fn confirmation(number: &str, placed_at: &str, currency: &str) -> Value {
             ],
             "shipping": "3.90"
         },
-        "shipping_address": {"name": "Ada Lindqvist", "street": "Torstrasse 1", "city": "Berlin", "country": "DE"},
+        "shipping_address": {"name": "Ada Lindqvist", "street": "Torstrasse 1", "city": "10119 Berlin", "country": "Germany"},
         "invoice_attached": true
     })
 }
@@ -210,7 +210,13 @@ fn orders() -> Vec<Call> {
         "order-4703-shipped",
         "",
         "order.shipped",
-        &json!({"order": {"number": "4703"}}),
+        &json!({
+            "order": {"number": "4703", "url": "https://shop.example/orders/4703"},
+            "shipment": {
+                "carrier": "DHL", "tracking_number": "00340434161117", "estimated_delivery": "2026-11-25",
+                "tracking_url": "https://shop.example/t/4703"
+            }
+        }),
     );
     guest.intent.recipient = Some(notification_intent::Recipient::InlineRecipient(
         InlineRecipient {
@@ -275,7 +281,7 @@ fn afterwards() -> Vec<Call> {
         "voucher": {"code": "HB-2026", "percent": 15, "valid_until": "2026-12-23"}, "shop_url": "https://shop.example/"
     });
     let mut twice = call(
-        "the same confirmation under another request id",
+        "the same confirmation with a new request id",
         "order-4711-confirmation-again",
         "ada",
         "order.confirmation",
@@ -283,7 +289,7 @@ fn afterwards() -> Vec<Call> {
     );
     twice.intent.once_key = "order.confirmation:4711".into();
     let mut tomorrow = call(
-        "a notice for tomorrow, called off when its order is cancelled",
+        "a notice for tomorrow is called off",
         "order-4720-reminder",
         "dora",
         "order.shipped",
@@ -306,14 +312,14 @@ fn afterwards() -> Vec<Call> {
             &check,
         ),
         call(
-            "a review request for Chen, who has heard twice today",
+            "a review request for Chen, told twice today",
             "review-chen-tent",
             "chen",
             "review.request",
             &review("tent-2", "Two-person tent"),
         ),
         call(
-            "a review request for Kaisa, whose evening is over",
+            "a review request for Kaisa, in her quiet time",
             "review-kaisa-stove",
             "kaisa",
             "review.request",

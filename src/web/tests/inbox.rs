@@ -22,7 +22,6 @@ async fn a_mail_is_a_document_that_can_do_nothing() {
     let item = desk.get(&format!("/api/inbox/{id}")).await;
     assert_eq!(item.header("content-type"), "application/json");
     assert_eq!(item.json()["content"]["subject"], HOSTILE);
-    assert_eq!(item.json()["notification"], Value::Null);
     let headers = item.json()["headers"].clone();
     let folded = headers
         .as_array()
@@ -74,11 +73,9 @@ async fn the_inbox_is_listed_by_channel_and_leads_to_its_notification() {
     let notification = record.notification.id;
     desk.store.records.lock().unwrap().push(record);
     let emoji = "🎂".repeat(40);
-    desk.inbox
-        .0
-        .lock()
-        .unwrap()
-        .push(samples::sms(message, 2, &emoji));
+    let mut sms = samples::sms(message, 2, &emoji);
+    sms.0.summary.notification = notification;
+    desk.inbox.0.lock().unwrap().push(sms);
     let other = desk.ids.message(samples::start());
     desk.inbox
         .0

@@ -8,7 +8,7 @@ use crate::domain::channel::{Category, Channel};
 use crate::domain::content::{Content, Sender};
 use crate::domain::customer::{Customer, CustomerId};
 use crate::domain::decision::{Decision, Rule, Step, StepOutcome, Verdict};
-use crate::domain::id::{Ids, MessageId};
+use crate::domain::id::{Ids, MessageId, NotificationId};
 use crate::domain::intent::{Intent, Variables};
 use crate::domain::notification::{
     Attempt, AttemptResult, Message, MessageState, Notification, Record,
@@ -220,6 +220,7 @@ fn capture(
     Capture {
         summary: CaptureSummary {
             message,
+            notification: NotificationId::from_slice(message.as_bytes()).unwrap(),
             time: at(seconds),
             channel,
             to: address(channel).reveal().to_owned(),
