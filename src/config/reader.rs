@@ -429,7 +429,7 @@ fn show_size(bytes: u64) -> String {
     let mebibytes = bytes / MEBIBYTE;
     UNITS
         .iter()
-        .find(|(_, size)| mebibytes >= *size && mebibytes % size == 0)
+        .find(|(_, size)| mebibytes >= *size && mebibytes.is_multiple_of(*size))
         .map_or_else(
             || format!("{bytes} bytes"),
             |(unit, size)| format!("{}{unit}", mebibytes / size),
