@@ -284,6 +284,7 @@ fn templates_are_listed_and_rendered() {
     );
     assert!(html.starts_with("<!DOCTYPE html>"), "{html}");
     live.ends(1, &["templates", "render", "nonsense"]);
+    live.binary.kill();
 }
 
 #[test]

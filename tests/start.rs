@@ -247,6 +247,7 @@ fn a_backup_starts_as_a_gateway_of_its_own() {
         (0, "SENT (HANDED_OVER)"),
         "{err}"
     );
+    assert_ne!(copy.console, live.console);
     // The one that was copied went on all the while.
     let (code, _, err) = send(&live);
     assert_eq!(code, 0, "{err}");
