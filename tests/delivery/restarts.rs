@@ -1,11 +1,11 @@
 //! What waits outlives the process, and a process that is asked to stop stops.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::SignedDuration;
 use tidings::client::Client;
-use tidings::domain::clock::{Clock as _, SystemClock};
+use tidings::domain::clock::{Clock as _, Stopwatch, SystemClock};
 use tidings::proto::{self, notification};
 
 use crate::binary::Binary;
@@ -85,7 +85,7 @@ async fn a_process_under_load_ends_in_time_and_keeps_what_it_acknowledged() {
         });
     }
     crate::shop::until("load", || server.mails().len() > 50).await;
-    let asked = Instant::now();
+    let asked = Stopwatch::start();
     let code = tokio::task::spawn_blocking(move || binary.terminate());
     assert_eq!(code.await.unwrap(), Some(0));
     // Four seconds to drain, one for tasks that hang; the rest is the machine's.
