@@ -18,6 +18,8 @@ mod http_fake;
 #[path = "support/mail_server.rs"]
 #[expect(dead_code, reason = "shared with tests that use more of it")]
 mod mail_server;
+#[path = "delivery/post_office.rs"]
+mod post_office;
 #[path = "delivery/restarts.rs"]
 mod restarts;
 #[path = "delivery/retries.rs"]
@@ -26,8 +28,6 @@ mod retries;
 mod shop;
 #[path = "support/skip.rs"]
 mod skip;
-#[path = "provider/smtp_script.rs"]
-mod smtp_script;
 #[path = "delivery/templates.rs"]
 mod templates;
 #[path = "delivery/unknown.rs"]

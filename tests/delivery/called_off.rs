@@ -11,11 +11,11 @@ use tidings::proto::{
 
 use crate::gateway::folder;
 use crate::mail_server::MailServer;
+use crate::post_office::PostOffice;
 use crate::shop::{
     at, customer, get, guest, intent, message_id, open, open_at, post, review, send, shipped,
     status, to_customer,
 };
-use crate::smtp_script::{Act, Script, ScriptServer};
 
 const COUNT: u64 = 200;
 /// Ten in the evening in Berlin.
@@ -33,11 +33,7 @@ async fn cancel(client: &Client, key: &str) -> (i32, i32) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_race_between_sending_and_calling_off_has_one_winner() {
-    let server = ScriptServer::start(Script {
-        dot: vec![Act::Later(5, b"250 kept\r\n")],
-        ..Script::default()
-    })
-    .await;
+    let server = PostOffice::start(Duration::from_millis(5), false).await;
     let gateway = open(vec![post(server.port)]).await;
     let mut calls = tokio::task::JoinSet::new();
     for number in 0..COUNT {
@@ -55,11 +51,8 @@ async fn a_race_between_sending_and_calling_off_has_one_winner() {
     let answers = calls.join_all().await;
     gateway.settle().await;
     let mut mails: BTreeMap<String, usize> = BTreeMap::new();
-    for body in server.counts.bodies() {
-        let id = body
-            .lines()
-            .find_map(|line| line.strip_prefix("Message-ID: "));
-        *mails.entry(id.unwrap().to_owned()).or_default() += 1;
+    for id in server.message_ids() {
+        *mails.entry(id).or_default() += 1;
     }
     let mut cancelled = 0;
     for (name, counts) in &answers {
@@ -91,7 +84,7 @@ async fn a_race_between_sending_and_calling_off_has_one_winner() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_customer_who_opts_out_ends_what_waits_at_once() {
-    let server = ScriptServer::start(Script::default()).await;
+    let server = PostOffice::start(Duration::ZERO, false).await;
     let gateway = open_at(at(EVENING), folder(), vec![post(server.port)]).await;
     let client = &gateway.client;
     for id in ["ada", "bob"] {
@@ -137,7 +130,7 @@ async fn a_customer_who_opts_out_ends_what_waits_at_once() {
         status(&get(client, &ada).await),
         (notification::State::Suppressed, "TOPIC_OPTED_OUT")
     );
-    assert_eq!(server.counts.bodies().len(), 1);
+    assert_eq!(server.mails().len(), 1);
     gateway.stop().await;
 }
 

@@ -1,18 +1,18 @@
 //! What waits outlives the process, and a process that is asked to stop stops.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::SignedDuration;
 use tidings::client::Client;
-use tidings::domain::clock::{Clock as _, SystemClock};
+use tidings::domain::clock::{Clock as _, Stopwatch, SystemClock};
 use tidings::proto::{self, notification};
 
 use crate::binary::Binary;
 use crate::gateway::folder;
 use crate::mail_server::MailServer;
+use crate::post_office::PostOffice;
 use crate::shop::{file, guest, message_id, reach, send, shipped, tries, try_send};
-use crate::smtp_script::{Script, ScriptServer};
 
 const SENT: (notification::State, &str) = (notification::State::Sent, "HANDED_OVER");
 
@@ -60,7 +60,7 @@ async fn what_waits_fires_after_a_kill_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_under_load_ends_in_time_and_keeps_what_it_acknowledged() {
-    let server = ScriptServer::start(Script::default()).await;
+    let server = PostOffice::start(Duration::ZERO, false).await;
     let folder = folder();
     let config = file(folder.path(), server.port, "");
     let arguments = ["serve", "--config", config.to_str().unwrap()];
@@ -84,8 +84,8 @@ async fn a_process_under_load_ends_in_time_and_keeps_what_it_acknowledged() {
             accepted
         });
     }
-    crate::shop::until("load", || server.counts.bodies().len() > 50).await;
-    let asked = Instant::now();
+    crate::shop::until("load", || server.mails().len() > 50).await;
+    let asked = Stopwatch::start();
     let code = tokio::task::spawn_blocking(move || binary.terminate());
     assert_eq!(code.await.unwrap(), Some(0));
     // Four seconds to drain, one for tasks that hang; the rest is the machine's.
@@ -105,11 +105,8 @@ async fn a_process_under_load_ends_in_time_and_keeps_what_it_acknowledged() {
     }
     assert_eq!(binary.terminate(), Some(0));
     let mut mails: BTreeMap<String, usize> = BTreeMap::new();
-    for body in server.counts.bodies() {
-        let id = body
-            .lines()
-            .find_map(|line| line.strip_prefix("Message-ID: "));
-        *mails.entry(id.unwrap().to_owned()).or_default() += 1;
+    for id in server.message_ids() {
+        *mails.entry(id).or_default() += 1;
     }
     for id in &expected {
         assert_eq!(mails.get(id), Some(&1), "{id}");

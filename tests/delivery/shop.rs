@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json as value;
@@ -10,6 +10,7 @@ use tidings::catalog::Source;
 use tidings::client::Client;
 use tidings::config::{Config, Provider, ProviderKind};
 use tidings::domain::channel::Channel;
+use tidings::domain::clock::Stopwatch;
 use tidings::proto::{
     self, ContactPoint, Customer, GetNotificationRequest, InlineRecipient, Notification,
     NotificationIntent, SendNotificationRequest, UpsertCustomerRequest, notification,
@@ -240,7 +241,7 @@ pub(crate) async fn reach(
     name: &str,
     expected: (notification::State, &str),
 ) -> Notification {
-    let begun = Instant::now();
+    let begun = Stopwatch::start();
     loop {
         let found = get(client, name).await;
         if status(&found) == expected {
@@ -253,7 +254,7 @@ pub(crate) async fn reach(
 
 /// Waits until something holds, real time.
 pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let begun = Instant::now();
+    let begun = Stopwatch::start();
     while !holds() {
         assert!(begun.elapsed() < PATIENCE, "in vain: {what}");
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -287,6 +288,6 @@ pub(crate) fn tries(notification: &Notification) -> Vec<(i32, String)> {
 
 /// The Message-ID that a mail of this notification's message has.
 pub(crate) fn message_id(notification: &Notification, message: usize) -> String {
-    let name = &notification.messages[message].name;
+    let name = &notification.messages.get(message).unwrap().name;
     format!("<{}@shop.example>", name.rsplit('/').next().unwrap())
 }

@@ -1,6 +1,7 @@
 //! A process that dies between the final dot and its answer: nobody knows, and the category decides.
 
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::json as value;
 use tidings::catalog::Source;
@@ -11,35 +12,20 @@ use tidings::proto::{self, notification};
 
 use crate::binary::Binary;
 use crate::gateway::{Embedded, copy, folder};
+use crate::post_office::PostOffice;
 use crate::shop::{
     after, customer, file, get, guest, intent, message_id, place, post, reach, send, shipped,
     status, to_customer, tries, until,
 };
 use crate::skip::root;
-use crate::smtp_script::{Act, Script, ScriptServer};
 
 /// Takes the first mail and never says so; answers all others.
-async fn withholding() -> ScriptServer {
-    let dot = vec![Act::Hang, Act::Say(b"250 kept\r\n")];
-    ScriptServer::start(Script {
-        dot,
-        ..Script::default()
-    })
-    .await
+async fn withholding() -> PostOffice {
+    PostOffice::start(Duration::ZERO, true).await
 }
 
 fn serve(config: &Path) -> Binary {
     Binary::start(&["serve", "--config", config.to_str().unwrap()], &[])
-}
-
-fn message_ids(server: &ScriptServer) -> Vec<String> {
-    let id = |body: String| {
-        let line = body
-            .lines()
-            .find_map(|line| line.strip_prefix("Message-ID: "));
-        line.unwrap().to_owned()
-    };
-    server.counts.bodies().into_iter().map(id).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -50,7 +36,7 @@ async fn a_transactional_mail_is_sent_again_under_the_same_id() {
     let binary = serve(&config);
     let client = Client::connect(&binary.grpc).await.unwrap();
     let name = send(&client, "r-1", shipped("1", guest("ada@example.com"))).await;
-    until("the first mail", || server.counts.bodies().len() == 1).await;
+    until("the first mail", || server.mails().len() == 1).await;
     let handing_over = get(&client, &name).await;
     assert_eq!(tries(&handing_over), [(1, String::new())], "it runs");
     binary.kill();
@@ -63,7 +49,7 @@ async fn a_transactional_mail_is_sent_again_under_the_same_id() {
         [(1, "unknown".to_owned()), (2, "ok".to_owned())]
     );
     let id = message_id(&sent, 0);
-    assert_eq!(message_ids(&server), [id.clone(), id]);
+    assert_eq!(server.message_ids(), [id.clone(), id]);
     assert_eq!(binary.terminate(), Some(0));
 }
 
@@ -95,7 +81,7 @@ async fn a_relationship_mail_is_held_and_ends_at_its_expiry() {
         &value!({"order": {"number": "1"}, "happy_url": "https://shop.example/y", "unhappy_url": "https://shop.example/n"}),
     );
     let name = send(&client, "r-1", check).await;
-    until("the mail", || server.counts.bodies().len() == 1).await;
+    until("the mail", || server.mails().len() == 1).await;
     binary.kill();
 
     let mut config = Config::embedded(&folder.path().join("data"));
@@ -125,6 +111,6 @@ async fn a_relationship_mail_is_held_and_ends_at_its_expiry() {
         (notification::State::Failed, "PROVIDER_UNKNOWN")
     );
     assert_eq!(tries(&ended).len(), 1);
-    assert_eq!(server.counts.bodies().len(), 1, "it was sent again");
+    assert_eq!(server.mails().len(), 1, "it was sent again");
     gateway.stop().await;
 }
