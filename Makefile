@@ -21,6 +21,10 @@ help: ## List the targets
 demo: ## Build and show it: sample customers and a story, nothing to install or configure
 	cargo run --locked -- demo $(ARGS)
 
+.PHONY: picture
+picture: ## Take the README's picture of the console anew, from a demo of its own
+	scripts/picture.sh docs/console.png
+
 .PHONY: setup
 setup: ## Install what the checks need, pinned, into .tools/
 	scripts/setup.sh all

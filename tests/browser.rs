@@ -51,7 +51,7 @@ fn a_person_finds_their_way_through_the_console() {
         .args([&chromium, &modules])
         .arg(shots.path())
         .arg(env!("CARGO_BIN_EXE_tidings"))
-        .args(["--gateway", &demo.grpc, "send", "order.shipped"])
+        .args(["--address", &demo.grpc, "send", "order.shipped"])
         .args(["--to", "ada@example.com", "--var", "order.number=4799"])
         .output()
         .unwrap();

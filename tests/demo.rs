@@ -137,8 +137,13 @@ async fn the_demo_tells_its_story_and_all_of_it_is_true() {
             sent = Some(review);
             break;
         }
-        assert_eq!(review.state_reason, "QUIET_HOURS");
-        assert!(review.messages.is_empty(), "{review:?}");
+        // The template's own window opens an hour after the quiet hours end.
+        let held = ["QUIET_HOURS", "OUTSIDE_SEND_WINDOW"].contains(&review.state_reason.as_str());
+        assert!(
+            held || review.state() != notification::State::Scheduled,
+            "{review:?}"
+        );
+        assert!(!held || review.messages.is_empty(), "{review:?}");
         tokio::time::sleep(Duration::from_millis(300)).await;
     }
     let sent = sent.expect("the review request goes out after the night");

@@ -2,6 +2,10 @@
 //
 //   node console.mjs BASE_URL CHROMIUM NODE_MODULES SCREENSHOT_FOLDER [COMMAND ARGUMENT...]
 //
+//   node console.mjs --picture FILE BASE_URL CHROMIUM NODE_MODULES
+//
+// takes the README's picture instead: `make picture`.
+//
 // The command is run to make news while a page is looked at; without one the shop's own are waited for.
 // Exits 0 when every step held. Any error in the browser's console, and any request that went to another host, is a failure.
 
@@ -10,7 +14,9 @@ import { execFileSync } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { join, resolve } from 'node:path';
 
-const [base, executablePath, modules, folder, ...makeNews] = process.argv.slice(2);
+const words = process.argv.slice(2);
+const picture = words[0] === '--picture' ? words.splice(0, 2)[1] : null;
+const [base, executablePath, modules, folder, ...makeNews] = words;
 const { chromium } = createRequire(join(resolve(modules), 'x.js'))('playwright-core');
 
 // The story of a demo takes a while until every channel has had its turn.
@@ -60,6 +66,17 @@ async function openMessage(page, channel) {
   const href = await page.locator(`.mail[data-channel=${channel}]`).first().getAttribute('href', { timeout: STORY });
   await go(page, href);
   await page.waitForSelector(`.message.${channel}`);
+}
+
+if (picture) {
+  const desk = await open({ viewport: { width: 1120, height: 700 } });
+  await desk.goto(`${base}/#/notifications?filter=${encodeURIComponent('state_reason = "BUDGET_EXCEEDED"')}`);
+  await desk.locator('.event').first().click({ timeout: STORY });
+  await desk.waitForSelector('.trace');
+  await desk.locator('#live.live').waitFor();
+  await desk.screenshot({ path: picture });
+  await browser.close();
+  process.exit(faults.length ? 1 : 0);
 }
 
 const watcher = await open();

@@ -23,13 +23,16 @@ function empty(about) {
     'Messages appear here for every channel whose provider is the outbox. What was accepted and not sent is under Notifications.');
 }
 
-function row(item, selected) {
+/** A line of the list: marks of the chat's markdown are left out, the day is told where it changes. */
+function row(item, selected, newest) {
+  const subject = item.channel === 'chat' ? item.title.replace(/\*\*|__|~~|`/g, '') : item.title;
+  const sameDay = item.time.slice(0, 10) === newest.time.slice(0, 10);
   return h('li', {}, h('a', {
     class: 'mail', href: `#/inbox/${encodeURIComponent(item.id)}`, 'data-id': item.id, 'data-channel': item.channel,
     'aria-current': item.id === selected ? 'true' : null,
   },
   icon(item.channel), h('span', { class: 'hidden' }, `${channelName(item.channel)}: `),
-  h('span', { class: 'subject' }, item.title || '(no subject)'), stamp(item.time, 'minute'),
+  h('span', { class: 'subject' }, subject || '(no subject)'), stamp(item.time, 'minute', !sameDay),
   h('span', { class: 'second' }, h('span', { class: 'who' }, item.to), h('span', { class: 'from-template' }, item.template))));
 }
 
@@ -74,7 +77,7 @@ export function enter(main, params, about) {
     if (!items) { fill(list, h('li', { class: 'loading' }, 'Loading…')); return; }
     const some = visible();
     const focused = document.activeElement?.closest?.('.mail')?.dataset.id;
-    fill(list, some.length ? some.map((item) => row(item, id)) : h('li', {}, empty(about())));
+    fill(list, some.length ? some.map((item) => row(item, id, items[0])) : h('li', {}, empty(about())));
     if (focused) mark(focused)?.focus({ preventScroll: true });
     const more = items.length >= limit ? ` The newest ${limit} are listed.` : '';
     fill(tally, some.length ? `${some.length} message${some.length === 1 ? '' : 's'}.${more}` : '');

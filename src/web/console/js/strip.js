@@ -27,6 +27,7 @@ async function refresh() {
     fill(strip, overview.states.map(cell));
     strip.classList.remove('stale');
     samples = [...samples.slice(-1), { there: Date.parse(overview.now), here: performance.now() }];
+    tick();
   } catch {
     // The live mark says that the gateway is away; the last counts stay, dimmed.
     strip.classList.add('stale');

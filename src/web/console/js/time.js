@@ -32,8 +32,8 @@ export const clock = (iso) => words(iso, 'UTC', 'clock') ?? '';
 export const moment = (iso) => words(iso, 'UTC', 'full') ?? '';
 
 /** `22 Nov` small and the time in UTC, to the second or the minute, for lists. */
-export function stamp(iso, kind = 'clock') {
-  return h('time', { datetime: iso, title: iso }, h('span', { class: 'day' }, words(iso, 'UTC', 'day')), words(iso, 'UTC', kind));
+export function stamp(iso, kind = 'clock', withDay = true) {
+  return h('time', { datetime: iso, title: iso }, withDay && h('span', { class: 'day' }, words(iso, 'UTC', 'day')), words(iso, 'UTC', kind));
 }
 
 /** An instant in the customer's zone with UTC beside it; UTC alone when no zone is known. */
