@@ -43,7 +43,7 @@ fn the_python_example_is_accepted_replayed_and_refused() {
         "--to",
         "ada@example.com",
         "--var",
-        r#"order={"number": "4711"}"#,
+        "order.number=4711",
     ];
     let Some((code, first)) = example(&binary.grpc, &good) else {
         return;

@@ -191,7 +191,7 @@ fn doctor_finds_each_fault_and_makes_nothing() {
         format!("[providers.smtp.main]\nhost = \"127.0.0.1\"\nport = {port}\ntls = \"none\"\n");
     finds(
         &configuration(folder.path(), &unreachable),
-        "email by smtp",
+        "email by main",
         &[],
         "cannot connect to 127.0.0.1",
     );

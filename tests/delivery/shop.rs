@@ -127,7 +127,7 @@ pub(crate) fn file(folder: &Path, mail_port: u16, more: &str) -> PathBuf {
     let path = folder.join("tidings.toml");
     let data = folder.join("data");
     let text = format!(
-        "[server]\ngrpc_address = \"127.0.0.1:0\"\nconsole_address = \"127.0.0.1:0\"\npages_address = \"127.0.0.1:0\"\n\
+        "[server]\ngrpc_address = \"127.0.0.1:0\"\nconsole_address = \"127.0.0.1:0\"\n\
          drain = \"4s\"\n[store]\npath = {data:?}\n\
          [providers.smtp.post]\nhost = \"127.0.0.1\"\nport = {mail_port}\ntls = \"none\"\n\
          message_id_domain = \"shop.example\"\n{more}"
