@@ -34,7 +34,7 @@ fn request(facts: &Facts<'_>, trace: &mut Trace) -> Result<(), Objection> {
         None => {
             let intent = &facts.case.notification.intent;
             let why = if intent.once_key.is_empty() {
-                "no once key asks for more than its request id"
+                "no once key was given"
             } else {
                 "the first with its once key"
             };
