@@ -148,9 +148,12 @@ pub(super) fn not_started(error: &StartError, grpc_port: u16) -> Ended {
             } else {
                 "--ui-port"
             };
-            Ended(error.exit_code(), format!(
-                "{address} is in use, perhaps by another tidings: end that one, or give {option} another port (0 picks a free one)"
-            ))
+            Ended(
+                error.exit_code(),
+                format!(
+                    "{address} is in use, perhaps by another tidings: end that one, or give {option} another port (0 picks a free one)"
+                ),
+            )
         }
         other => Ended(other.exit_code(), other.to_string()),
     }

@@ -44,7 +44,6 @@ struct Row {
     to: String,
     title: String,
     template: String,
-    notification: String,
 }
 
 impl From<&CaptureSummary> for Row {
@@ -56,7 +55,6 @@ impl From<&CaptureSummary> for Row {
             to: summary.to.clone(),
             title: summary.title.clone(),
             template: summary.template.clone(),
-            notification: summary.notification.to_string(),
         }
     }
 }
@@ -75,6 +73,7 @@ struct Item {
     headers: Vec<Header>,
     attachments: Vec<AttachmentSummary>,
     source_bytes: usize,
+    notification: Option<String>,
 }
 
 /// The newest captures, newest first.
@@ -101,7 +100,12 @@ pub(super) async fn item(
     Path(id): Path<String>,
 ) -> Result<impl IntoResponse, Problem> {
     let capture = capture(&shared.console, &id).await?;
+    let notification = capture.summary.notification;
+    // A link is given only to what can be opened: ours, and not erased.
+    let console = &shared.console;
+    let ours = console.store.find(&console.identity, notification).await?;
     Ok(Json(Item {
+        notification: ours.map(|_| notification.to_string()),
         row: Row::from(&capture.summary),
         content: content(&capture.content),
         headers: match capture.content {

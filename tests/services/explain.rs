@@ -189,7 +189,7 @@ async fn a_dry_run_at_night_waits_and_by_day_does_not() {
     .await
     .unwrap();
     assert_eq!(
-        delivery.verdict, "It would be sent by email, with sms to fall back to.",
+        delivery.verdict, "It would be sent by email.",
         "a delivery is no disturbance"
     );
     assert!(

@@ -123,11 +123,9 @@ async fn what_belongs_to_another_caller_is_not_there() {
     let id = record.notification.id;
     let message = record.messages[0].id;
     desk.store.records.lock().unwrap().push(record);
-    desk.inbox
-        .0
-        .lock()
-        .unwrap()
-        .push(samples::sms(message, 2, "hello"));
+    let mut sms = samples::sms(message, 2, "hello");
+    sms.0.summary.notification = id;
+    desk.inbox.0.lock().unwrap().push(sms);
     assert_eq!(
         desk.get(&format!("/api/notifications/{id}")).await.status,
         404
