@@ -3,6 +3,15 @@
 //! The modules stand in reading order; [`intake`] is the file to read first. The layers are explained in `ARCHITECTURE.md` and kept
 //! by `tests/tidy.rs`.
 
+// The product does not panic on what comes from outside and prints only where a person asked for it; tests may do both.
+#![warn(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::print_stderr
+)]
+
 // The flows: an intent enters, is decided, queued, handed over; what waits comes back.
 pub mod intake;
 pub mod planner;

@@ -1,8 +1,6 @@
 //! The console in a real browser, over the running demo: messages of all channels, the views of a mail, the trace of a decision,
 //! live activity; without an error in the browser and without a request to any other host.
 
-#![expect(clippy::unwrap_used, reason = "a test says what it expects by failing")]
-
 #[path = "support/demo.rs"]
 mod demo;
 

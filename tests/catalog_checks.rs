@@ -1,11 +1,5 @@
 //! Every check of the template repository, each with a folder that breaks it, and live reload.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test says what it expects by failing"
-)]
-
 use std::fs;
 use std::path::{Path, PathBuf};
 

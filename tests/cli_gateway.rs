@@ -1,12 +1,6 @@
 //! The program against a gateway: a real gRPC server on port 0 that answers as told. What the gateway itself would
 //! answer is tested elsewhere; here it is what the command line asks, prints and ends with.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "a test says what it expects by failing, and what it skips by a line"
-)]
-
 use std::net::SocketAddr;
 use std::process::{Output, Stdio};
 use std::sync::{Arc, Mutex};

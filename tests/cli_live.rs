@@ -1,8 +1,6 @@
 //! The program against the gateway itself, both as processes of their own, in a pipe: the commands that people type
 //! first, and their exit codes.
 
-#![expect(clippy::unwrap_used, reason = "a test says what it expects by failing")]
-
 mod support {
     pub(crate) mod binary;
     pub(crate) mod program;

@@ -1,11 +1,5 @@
 //! The configuration: what loads, and each thing that is refused, with the words that say what is right.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test says what it expects by failing"
-)]
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;

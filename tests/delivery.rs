@@ -1,6 +1,5 @@
 //! Delivery through the whole gateway: real providers, a real mail server, doors that keep to the vendors' contracts, and a
 //! process that is killed.
-#![expect(clippy::unwrap_used, reason = "a test says what it expects by failing")]
 
 #[path = "delivery/arrives.rs"]
 mod arrives;

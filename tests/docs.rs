@@ -1,7 +1,5 @@
 //! What the documents say is what the code does, where that can be checked.
 
-#![expect(clippy::unwrap_used, reason = "a test says what it expects by failing")]
-
 use std::collections::BTreeSet;
 use std::path::Path;
 

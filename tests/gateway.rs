@@ -1,9 +1,9 @@
 //! The main job through the gRPC door of the whole gateway.
 
-#![expect(clippy::unwrap_used, reason = "a test says what it expects by failing")]
-
 mod support {
+    #[expect(dead_code, reason = "each test file uses its part of it")]
     pub(crate) mod binary;
+    #[expect(dead_code, reason = "each test file uses its part of it")]
     pub(crate) mod gateway;
 }
 

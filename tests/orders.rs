@@ -1,14 +1,8 @@
 //! Real order events through the gRPC door in virtual time: what became of each is counted, explained and checked against the
 //! policy. The project's own small sample runs always; the large data set runs where it is at hand.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::print_stdout,
-    reason = "a test says what it expects by failing"
-)]
-
 mod support {
+    #[expect(dead_code, reason = "each test file uses its part of it")]
     pub(crate) mod gateway;
 }
 

@@ -1,13 +1,5 @@
 //! The providers against real sockets: a real mail server, a hostile one, and HTTP doors that keep to the vendors' contracts.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::print_stdout,
-    reason = "a test says what it expects by failing"
-)]
-
 #[path = "provider/contract.rs"]
 mod contract;
 #[path = "provider/discord.rs"]

@@ -7,17 +7,17 @@ mod support {
     #[expect(dead_code, reason = "each test file uses its part of it")]
     pub(crate) mod gateway;
 }
-#[path = "services/customers.rs"]
+#[path = "service/customers.rs"]
 mod customers;
-#[path = "services/explain.rs"]
+#[path = "service/explain.rs"]
 mod explain;
-#[path = "services/routing.rs"]
+#[path = "service/routing.rs"]
 mod routing;
-#[path = "services/standard.rs"]
+#[path = "service/standard.rs"]
 mod standard;
-#[path = "services/streams.rs"]
+#[path = "service/streams.rs"]
 mod streams;
-#[path = "services/templates.rs"]
+#[path = "service/templates.rs"]
 mod templates;
 
 use support::calls::{NOON, at};

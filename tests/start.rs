@@ -1,8 +1,6 @@
 //! What stands in the way of a start is told in one line and by an exit code, `doctor` finds it beforehand, and a backup
 //! is a start like any other.
 
-#![expect(clippy::unwrap_used, reason = "a test says what it expects by failing")]
-
 mod support {
     pub(crate) mod binary;
     pub(crate) mod program;

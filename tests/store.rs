@@ -1,11 +1,5 @@
 //! The promises of the store, written against `dyn Store`: each implementation runs every one of them.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test says what it expects by failing"
-)]
-
 #[path = "store/accepting.rs"]
 mod accepting;
 #[path = "store/embedded.rs"]

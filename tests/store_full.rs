@@ -1,7 +1,5 @@
 //! A store at its limit: intake says so in a way that a caller can act on, what is stored can be read, nothing is lost.
 
-#![expect(clippy::unwrap_used, reason = "a test says what it expects by failing")]
-
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,8 +1,6 @@
 //! The layers and the homes, kept by a test: a module imports only from lower rows, a vendor's crate is named in its home
 //! only, and the files read as the project's style asks.
 
-#![expect(clippy::unwrap_used, reason = "a test says what it expects by failing")]
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -3,7 +3,9 @@
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tidings::domain::clock::Stopwatch;
 
 /// How long the demo may take for what the tests wait for.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -58,13 +60,13 @@ impl Demo {
 
     /// Waits until its output holds what is looked for.
     pub(crate) fn until<T>(&self, find: impl Fn(&[String]) -> Option<T>) -> T {
-        let end = Instant::now() + PATIENCE;
+        let waiting = Stopwatch::start();
         let mut lines = self.said.0.lock().unwrap();
         loop {
             if let Some(found) = find(&lines) {
                 return found;
             }
-            let left = end.saturating_duration_since(Instant::now());
+            let left = PATIENCE.saturating_sub(waiting.elapsed());
             assert!(!left.is_zero(), "not said in time: {lines:#?}");
             lines = self.said.1.wait_timeout(lines, left).unwrap().0;
         }

@@ -141,7 +141,10 @@ async fn a_dry_run_at_night_waits_and_by_day_does_not() {
     let day = explain(&gateway, Subject::Intent(review("c-1")), None)
         .await
         .unwrap();
-    assert_eq!(day.verdict, "It would be sent by email, with sms to fall back to.");
+    assert_eq!(
+        day.verdict,
+        "It would be sent by email, with sms to fall back to."
+    );
     assert!(
         day.steps
             .iter()
