@@ -1,16 +1,16 @@
 //! What the services promise beside sending: customers, templates, streams, explanations, health and reflection, each
 //! through the door of a whole gateway.
 
-mod support {
-    #[expect(dead_code, reason = "each test file uses its part of it")]
-    pub(crate) mod calls;
-    #[expect(dead_code, reason = "each test file uses its part of it")]
-    pub(crate) mod gateway;
-}
+#[path = "support/calls.rs"]
+#[expect(dead_code, reason = "each test file uses its part of it")]
+mod calls;
 #[path = "services/customers.rs"]
 mod customers;
 #[path = "services/explain.rs"]
 mod explain;
+#[path = "support/gateway.rs"]
+#[expect(dead_code, reason = "each test file uses its part of it")]
+mod gateway;
 #[path = "services/routing.rs"]
 mod routing;
 #[path = "services/standard.rs"]
@@ -20,8 +20,8 @@ mod streams;
 #[path = "services/templates.rs"]
 mod templates;
 
-use support::calls::{NOON, at};
-use support::gateway::Embedded;
+use crate::calls::{NOON, at};
+use crate::gateway::Embedded;
 use tidings::proto::{Channel, ContactPoint, Customer, FieldMask, UpsertCustomerRequest};
 
 async fn at_noon() -> Embedded {

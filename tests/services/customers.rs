@@ -8,8 +8,8 @@ use tidings::proto::{
 };
 use tonic::{Code, Status};
 
-use crate::support::calls::{Refusal, customer, get, review, send, shipped, wire};
-use crate::support::gateway::Embedded;
+use crate::calls::{Refusal, customer, get, review, send, shipped, wire};
+use crate::gateway::Embedded;
 use crate::{ada, at_noon, mask, upsert};
 
 async fn find(gateway: &Embedded) -> Result<Customer, Status> {

@@ -7,8 +7,8 @@ use tidings::proto::{
 };
 use tonic::Status;
 
-use crate::support::calls::{Refusal, review, send, shipped, wire};
-use crate::support::gateway::Embedded;
+use crate::calls::{Refusal, review, send, shipped, wire};
+use crate::gateway::Embedded;
 use crate::{ada, at_noon, upsert};
 
 /// As `docs/callers.md` has them, with what is done about a message at the end.
@@ -141,7 +141,10 @@ async fn a_dry_run_at_night_waits_and_by_day_does_not() {
     let day = explain(&gateway, Subject::Intent(review("c-1")), None)
         .await
         .unwrap();
-    assert_eq!(day.verdict, "It would be sent by email.");
+    assert_eq!(
+        day.verdict,
+        "It would be sent by email, with sms to fall back to."
+    );
     assert!(
         day.steps
             .iter()
