@@ -5,9 +5,12 @@ use tidings::proto::{Channel, ContactPoint, Customer};
 use crate::calls::Refusal;
 use crate::{long, person, start};
 
+type Set = fn(&mut Customer, &str);
+/// Reason, field, how a value is set, which pass, which are refused.
+type Row<'a> = (&'a str, &'a str, Set, &'a [&'a str], &'a [&'a str]);
+
 #[tokio::test(flavor = "multi_thread")]
 async fn each_limit_of_a_customer_is_just_kept_and_just_broken() {
-    type Set = fn(&mut Customer, &str);
     let gateway = start().await;
     let id: Set = |c, id| c.name = format!("customers/{id}");
     let mail: Set = |c, address| add(c, Channel::Email, address);
@@ -18,7 +21,7 @@ async fn each_limit_of_a_customer_is_just_kept_and_just_broken() {
     };
     let version: Set = |c, version| c.source_version = version.parse().unwrap();
     let (k128, k129, k256, k257) = (long(128), long(129), long(256), long(257));
-    let rows: [(&str, &str, Set, &[&str], &[&str]); 10] = [
+    let rows: [Row<'_>; 10] = [
         (
             "FIELD_INVALID",
             "customer.name",

@@ -314,7 +314,7 @@ async fn consents_are_added_and_the_latest_counts() {
     let channels: Vec<_> = asked
         .messages
         .iter()
-        .map(|message| message.channel())
+        .map(tidings::proto::Message::channel)
         .collect();
     assert_eq!(
         channels,
