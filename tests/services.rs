@@ -1,16 +1,22 @@
 //! What the services promise beside sending: customers, templates, streams, explanations, health and reflection, each
 //! through the door of a whole gateway.
 
-mod support {
-    #[expect(dead_code, reason = "each test file uses its part of it")]
-    pub(crate) mod calls;
-    #[expect(dead_code, reason = "each test file uses its part of it")]
-    pub(crate) mod gateway;
-}
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test says what it expects by failing"
+)]
+
+#[path = "support/calls.rs"]
+#[expect(dead_code, reason = "each test file uses its part of it")]
+mod calls;
 #[path = "service/customers.rs"]
 mod customers;
 #[path = "service/explain.rs"]
 mod explain;
+#[path = "support/gateway.rs"]
+#[expect(dead_code, reason = "each test file uses its part of it")]
+mod gateway;
 #[path = "service/routing.rs"]
 mod routing;
 #[path = "service/standard.rs"]
@@ -20,8 +26,8 @@ mod streams;
 #[path = "service/templates.rs"]
 mod templates;
 
-use support::calls::{NOON, at};
-use support::gateway::Embedded;
+use crate::calls::{NOON, at};
+use crate::gateway::Embedded;
 use tidings::proto::{Channel, ContactPoint, Customer, FieldMask, UpsertCustomerRequest};
 
 async fn at_noon() -> Embedded {

@@ -8,8 +8,8 @@ use tidings::proto::{
 };
 use tonic::{Code, Status};
 
-use crate::support::calls::{Refusal, customer, get, review, send, shipped, wire};
-use crate::support::gateway::Embedded;
+use crate::calls::{Refusal, customer, get, review, send, shipped, wire};
+use crate::gateway::Embedded;
 use crate::{ada, at_noon, mask, upsert};
 
 async fn find(gateway: &Embedded) -> Result<Customer, Status> {
@@ -314,7 +314,7 @@ async fn consents_are_added_and_the_latest_counts() {
     let channels: Vec<_> = asked
         .messages
         .iter()
-        .map(|message| message.channel())
+        .map(tidings::proto::Message::channel)
         .collect();
     assert_eq!(
         channels,

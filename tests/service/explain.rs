@@ -7,8 +7,8 @@ use tidings::proto::{
 };
 use tonic::Status;
 
-use crate::support::calls::{Refusal, review, send, shipped, wire};
-use crate::support::gateway::Embedded;
+use crate::calls::{Refusal, review, send, shipped, wire};
+use crate::gateway::Embedded;
 use crate::{ada, at_noon, upsert};
 
 /// As `docs/callers.md` has them, with what is done about a message at the end.

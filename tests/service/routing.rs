@@ -8,8 +8,8 @@ use tidings::proto::{
     RoutingOverride, notification::State,
 };
 
-use crate::support::calls::{customer, get, inline, review, send, shipped};
-use crate::support::gateway::Embedded;
+use crate::calls::{customer, get, inline, review, send, shipped};
+use crate::gateway::Embedded;
 use crate::{ada, at_noon, upsert};
 
 fn to_customer(order: &str) -> NotificationIntent {

@@ -10,7 +10,7 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
 use crate::at_noon;
-use crate::support::gateway::Embedded;
+use crate::gateway::Embedded;
 
 const SERVICES: [&str; 3] = [
     "tidings.v1.CustomerService",

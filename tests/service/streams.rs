@@ -12,8 +12,8 @@ use tidings::proto::{
 use tonic::Streaming;
 
 use crate::at_noon;
-use crate::support::calls::{Refusal, request, send, shipped};
-use crate::support::gateway::Embedded;
+use crate::calls::{Refusal, request, send, shipped};
+use crate::gateway::Embedded;
 
 const BAD: i64 = 500;
 

@@ -8,8 +8,8 @@ use tidings::proto::{
 use tonic::Status;
 
 use crate::at_noon;
-use crate::support::calls::{Refusal, variables};
-use crate::support::gateway::Embedded;
+use crate::calls::{Refusal, variables};
+use crate::gateway::Embedded;
 
 const KEYS: [&str; 8] = [
     "birthday.greeting",
