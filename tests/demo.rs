@@ -1,6 +1,10 @@
 //! The first thing that somebody sees: `tidings demo` tells its story truly, and ends without a trace.
 
-#![expect(clippy::unwrap_used, reason = "a test says what it expects by failing")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test says what it expects by failing"
+)]
 
 mod support {
     pub(crate) mod demo;
