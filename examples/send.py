@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Sends one notification over gRPC from Python, and prints the answer as JSON.
 
-  send.py TEMPLATE --to CUSTOMER|MAIL|+PHONE [--var KEY=VALUE]... [--data FILE.json] [--address HOST:PORT]
+  send.py TEMPLATE --to CUSTOMER|MAIL|+PHONE [--var KEY=TEXT | --var KEY:=JSON]... [--data FILE.json] [--address HOST:PORT]
 
 The client is made from the project's .proto files when it runs, by grpcio-tools, so there is nothing generated to keep. Calls are
 repeated when the server is away, by proto/tidings/service_config.json. Needs scripts/requirements.txt.
@@ -50,11 +50,16 @@ def variables(options) -> dict:
     for pair in options.var:
         key, equals, value = pair.partition("=")
         if not equals:
-            raise ValueError(f"--var {pair}: KEY=VALUE is wanted")
-        try:
-            values[key] = json.loads(value)
-        except json.JSONDecodeError:
-            values[key] = value
+            raise ValueError(f"--var {pair}: KEY=TEXT or KEY:=JSON is wanted")
+        if key.endswith(":"):
+            key, value = key[:-1], json.loads(value)
+        *outer, last = key.split(".")
+        inner = values
+        for name in outer:
+            inner = inner.setdefault(name, {})
+            if not isinstance(inner, dict):
+                raise ValueError(f"--var {pair}: {name} was given before as something else")
+        inner[last] = value
     return values
 
 
@@ -84,7 +89,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("template", help='for example "order.confirmation"')
     parser.add_argument("--to", required=True, help="customer id, mail address or phone number with +")
-    parser.add_argument("--var", action="append", default=[], metavar="KEY=VALUE", help="VALUE as JSON, else as text")
+    parser.add_argument("--var", action="append", default=[], metavar="KEY=VALUE",
+                        help="text, or JSON after :=; order.number=4711 nests")
     parser.add_argument("--data", metavar="FILE", help="a JSON object of variables")
     parser.add_argument("--locale", default="")
     parser.add_argument("--request-id", default="", help="empty: a new one")

@@ -10,6 +10,7 @@ use crate::domain::address::Address;
 use crate::domain::channel::Category;
 use crate::domain::draft::{Draft, Recipient};
 use crate::domain::intent::{ContactSnapshot, Intent, Routing};
+use crate::domain::locale::{LOCALE_RULE, is_locale};
 use crate::domain::policy::{Manifest, Policy};
 use crate::domain::rejection::{Rejection, RejectionReason};
 use crate::domain::shop::{CustomerId, GUEST_PREFIX};
@@ -19,10 +20,10 @@ mod fields;
 mod payload;
 mod times;
 
-pub use fields::{LOCALE_MAX, is_locale, is_time_zone};
+pub use fields::is_time_zone;
 use fields::{Violations, text};
 pub use payload::{
-    ATTACHMENT_BYTES_MAX, ATTACHMENTS_MAX, VARIABLES_BYTES_MAX, VARIABLES_DEPTH_MAX,
+    ATTACHMENT_BYTES_MAX, ATTACHMENTS_MAX, VARIABLES_BYTES_MAX, VARIABLES_DEPTH_MAX, check_size,
 };
 
 /// Longest request id, customer id and key, characters.
@@ -84,7 +85,7 @@ pub fn admit(draft: Draft, door: &Door<'_>) -> Result<Admitted, Rejection> {
         return Err(Rejection::field(
             RejectionReason::LocaleInvalid,
             "intent.locale",
-            fields::LOCALE_RULE,
+            LOCALE_RULE,
         ));
     }
     let lifetime = manifest

@@ -7,6 +7,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ mod secret;
 pub use providers::{OutboxSettings, Provider, ProviderKind};
 
 use layers::{Entries, Origin};
-use reader::Reader;
+use reader::{MEBIBYTE, Reader};
 
 /// The commented default file: every setting, its unit and meaning.
 pub const DEFAULT_TOML: &str = include_str!("config/default.toml");
@@ -44,8 +45,6 @@ pub struct Config {
     pub workers: Workers,
     /// One for each channel, in the order of [`Channel::ALL`].
     pub providers: Vec<Provider>,
-    /// What is refused to protect the whole.
-    pub limits: Limits,
     /// What is logged.
     pub telemetry: Telemetry,
 }
@@ -57,8 +56,6 @@ pub struct Server {
     pub grpc_address: SocketAddr,
     /// Console, health, metrics.
     pub console_address: SocketAddr,
-    /// Customers' pages.
-    pub pages_address: SocketAddr,
     /// Whether the interface can be asked for.
     pub reflection: bool,
     /// How long work in flight may take after SIGTERM.
@@ -72,7 +69,12 @@ pub struct Store {
     pub kind: StoreKind,
     /// Its folder.
     pub path: PathBuf,
+    /// The most bytes its file may have; `None`: as many as the disk has.
+    pub max_size: Option<u64>,
 }
+
+/// What a store's file may be limited to: enough to start with, and no more than SQLite can have.
+const MAX_SIZE: RangeInclusive<u64> = 16 * MEBIBYTE..=16 * 1024 * 1024 * MEBIBYTE;
 
 /// The stores of this release.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,13 +144,6 @@ pub struct Concurrency {
     pub transactional: usize,
     /// Of the bulk lane.
     pub bulk: usize,
-}
-
-/// `[limits]`
-#[derive(Clone, Debug)]
-pub struct Limits {
-    /// Notifications that have not ended; more are refused with STORE_FULL.
-    pub max_open_notifications: u64,
 }
 
 /// `[telemetry]`
@@ -251,7 +246,6 @@ impl Config {
         let email = Concurrency::read(reader, "workers.email");
         let sms = Concurrency::read(reader, "workers.sms");
         let chat = Concurrency::read(reader, "workers.chat");
-        let limits = Limits::read(reader);
         let telemetry = Telemetry::read(reader);
         let providers = providers::read(reader);
         Some(Self {
@@ -265,7 +259,6 @@ impl Config {
                 chat: chat?,
             },
             providers,
-            limits: limits?,
             telemetry: telemetry?,
         })
     }
@@ -274,16 +267,14 @@ impl Config {
 impl Server {
     fn read(reader: &mut Reader) -> Option<Self> {
         let console_origin = reader.origin("server.console_address");
-        let pages_origin = reader.origin("server.pages_address");
         let grpc = reader.loopback("server.grpc_address");
         let console = reader.loopback("server.console_address");
-        let pages = reader.loopback("server.pages_address");
         let reflection = reader.switch("server.reflection");
         let drain = reader.duration(
             "server.drain",
             &(Duration::from_secs(1)..=Duration::from_secs(600)),
         );
-        let (grpc, console, pages) = (grpc?, console?, pages?);
+        let (grpc, console) = (grpc?, console?);
         if same_door(grpc, console) {
             reader.fault(
                 &console_origin,
@@ -291,17 +282,9 @@ impl Server {
                 "is the same as server.grpc_address; give each its own port",
             );
         }
-        if same_door(pages, grpc) || same_door(pages, console) {
-            reader.fault(
-                &pages_origin,
-                "server.pages_address",
-                "is the same as another address; give each its own port",
-            );
-        }
         Some(Self {
             grpc_address: grpc,
             console_address: console,
-            pages_address: pages,
             reflection: reflection?,
             drain: drain?,
         })
@@ -317,9 +300,11 @@ impl Store {
     fn read(reader: &mut Reader) -> Option<Self> {
         let kind = reader.word("store.kind", &[("sqlite", StoreKind::Sqlite)]);
         let path = reader.required_text("store.path", "the folder that the store may use");
+        let max_size = reader.size("store.max_size", &MAX_SIZE);
         Some(Self {
             kind: kind?,
             path: PathBuf::from(path),
+            max_size: Some(max_size?).filter(|bytes| *bytes > 0),
         })
     }
 }
@@ -358,15 +343,6 @@ impl Concurrency {
             critical: critical? as usize,
             transactional: transactional? as usize,
             bulk: bulk? as usize,
-        })
-    }
-}
-
-impl Limits {
-    fn read(reader: &mut Reader) -> Option<Self> {
-        let open = reader.count("limits.max_open_notifications", &(1..=100_000_000));
-        Some(Self {
-            max_open_notifications: u64::from(open?),
         })
     }
 }

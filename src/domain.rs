@@ -11,6 +11,7 @@ pub mod draft;
 pub mod filter;
 pub mod id;
 pub mod intent;
+pub mod locale;
 pub mod notification;
 pub mod policy;
 pub mod quiet_hours;

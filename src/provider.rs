@@ -54,7 +54,7 @@ pub enum Handover {
 /// A service that delivers on one channel.
 #[async_trait]
 pub trait Provider: Send + Sync {
-    /// Its configured name, as in logs and metrics.
+    /// Its name, as in attempts, logs and metrics: the configured one, or that of its kind.
     fn name(&self) -> &str;
 
     /// The channel it serves.

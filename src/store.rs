@@ -24,7 +24,7 @@ use crate::domain::notification::{AttemptResult, Event, Message, Notification, R
 use crate::domain::policy::{Pause, UnknownRule};
 use crate::domain::reason::{Reason, Status};
 use crate::domain::rejection::Rejection;
-use crate::domain::shop::{Identity, ShopId};
+use crate::domain::shop::{CallerId, Identity, ShopId};
 
 pub mod bell;
 pub mod sqlite;
@@ -83,8 +83,8 @@ pub struct Case {
     pub usage: Vec<Usage>,
     /// Names of the outcomes recorded for the customer.
     pub outcomes: Vec<String>,
-    /// The first notification with the same once key, when it is another one.
-    pub once: Option<NotificationId>,
+    /// The shop's first notification with the same once key and whose it is, when it is another one.
+    pub once: Option<(CallerId, NotificationId)>,
     /// A newer notification with the same collapse key, and whether it has been handed over.
     pub newer: Option<(NotificationId, bool)>,
     /// Channels on which this notification has failed for good.

@@ -13,9 +13,11 @@ use tokio::task::JoinSet;
 
 use crate::catalog::choice::{bundle_for, locale_for};
 use crate::catalog::{Bundle, Catalog};
+use crate::domain::address::Personal;
 use crate::domain::channel::{Channel, Lane};
 use crate::domain::clock::Clock;
 use crate::domain::content::{Content, Outgoing};
+use crate::domain::customer::Profile;
 use crate::domain::id::{Ids, chance};
 use crate::domain::notification::AttemptResult;
 use crate::domain::reason::Reason;
@@ -26,6 +28,9 @@ use crate::queue::{Job, Queue};
 use crate::render::{Filling, Links, render};
 use crate::settle::{Tried, reply, settle};
 use crate::store::{Claim, ClaimOutcome, Ending, Settlement, Store, StoreError, Work};
+
+#[cfg(test)]
+mod tests;
 
 /// How long to wait before asking a store again that did not answer.
 const STORE_PAUSE: Duration = Duration::from_millis(500);
@@ -82,13 +87,17 @@ impl Worker {
         let Some(work) = self.read(job).await else {
             return;
         };
-        let filled = match self.fill(&work) {
+        let filled = match self.try_fill(&work) {
             Ok(filled) => filled,
-            Err(sentence) => return self.cannot_fill(&work, &sentence).await,
+            Err((reason, sentence)) => return self.cannot_fill(&work, reason, &sentence).await,
         };
         let Some(provider) = self.providers.get(&job.channel) else {
             return self
-                .cannot_fill(&work, "no provider serves this channel")
+                .cannot_fill(
+                    &work,
+                    Reason::RenderFailed,
+                    "no provider serves this channel",
+                )
                 .await;
         };
         let claim = self.claim(&work, &filled, provider.name());
@@ -132,6 +141,18 @@ impl Worker {
         }
     }
 
+    /// Filling that panics would do so each time: it ends its message and leaves the worker to the others.
+    fn try_fill(&self, work: &Work) -> Result<Filled, (Reason, String)> {
+        std::panic::catch_unwind(AssertUnwindSafe(|| self.fill(work))).map_or_else(
+            |_| {
+                event::worker_panicked(work.message.id);
+                let sentence = "the code that fills the template panicked";
+                Err((Reason::Internal, sentence.to_owned()))
+            },
+            |filled| filled.map_err(|sentence| (Reason::RenderFailed, sentence)),
+        )
+    }
+
     fn fill(&self, work: &Work) -> Result<Filled, String> {
         let bundle = bundle_for(&self.catalog, &work.notification)
             .ok_or("the bundle that it was accepted with is gone")?;
@@ -158,7 +179,7 @@ impl Worker {
             message: work.message.id,
             notification: work.notification.id,
             address: work.message.address.clone(),
-            recipient_name: work.customer.profile.given_name.clone(),
+            recipient_name: full_name(&work.customer.profile),
             category: work.notification.category,
             template: work.notification.intent.template.clone(),
             content,
@@ -205,10 +226,10 @@ impl Worker {
         render(&filling).map_err(|error| error.to_string())
     }
 
-    async fn cannot_fill(&self, work: &Work, sentence: &str) {
+    async fn cannot_fill(&self, work: &Work, reason: Reason, sentence: &str) {
         event::render_failed(work.message.id, work.notification.id, sentence);
         let ending = Ending::Failed {
-            reason: Reason::RenderFailed,
+            reason,
             suppress: None,
         };
         let (message, fence) = (work.message.id, work.message.fence);
@@ -261,6 +282,12 @@ impl Worker {
         event::store_failed("worker", error);
         tokio::time::sleep(STORE_PAUSE).await;
     }
+}
+
+/// As it stands in the address line of a mail.
+fn full_name(profile: &Profile) -> Personal {
+    let names = [profile.given_name.reveal(), profile.family_name.reveal()];
+    Personal::new(names.join(" ").trim())
 }
 
 /// One try. A provider that panics may have sent: its outcome is unknown.

@@ -236,7 +236,7 @@ async fn a_long_file_is_sent_whole() {
         .run(&["send", "--file", &gateway.file(&text), "--dry-run"])
         .await;
     assert_eq!((code, err.as_str()), (0, ""));
-    assert_eq!(out, "accepted\t3000\nseen before\t0\nrefused\t0\n");
+    assert_eq!(out, "valid\t3000\nseen before\t0\nrefused\t0\n");
     assert!(
         gateway
             .fake

@@ -67,10 +67,10 @@ fn the_defaults_load_and_are_what_the_documentation_says() {
     let config = Config::defaults().unwrap();
     assert_eq!(config.server.grpc_address.to_string(), "127.0.0.1:50051");
     assert_eq!(config.server.console_address.to_string(), "127.0.0.1:8080");
-    assert_eq!(config.server.pages_address.to_string(), "127.0.0.1:8090");
     assert_eq!(config.server.drain, Duration::from_secs(30));
     assert!(!config.server.reflection);
     assert_eq!(config.store.path, Path::new("/var/lib/tidings"));
+    assert_eq!(config.store.max_size, None);
     assert_eq!(config.queue.window, 10_000);
     assert_eq!(config.catalog.templates, None);
     assert_eq!(config.workers.of(Channel::Email, Lane::Transactional), 8);
@@ -129,6 +129,51 @@ fn durations_have_units_and_are_read_by_one_parser() {
             format!(
                 "tidings.toml:2: server.drain: is {text}; give a duration with a unit from 1s to 10m, such as \"5m\""
             )
+        );
+    }
+}
+
+#[test]
+fn sizes_have_units_and_0_is_no_limit() {
+    let limit = |text: &str| {
+        load(&format!("[store]\nmax_size = {text}\n"), &[]).map(|config| config.store.max_size)
+    };
+    assert_eq!(limit("\"0\""), Ok(None));
+    assert_eq!(limit("\"16MiB\""), Ok(Some(16 << 20)));
+    assert_eq!(limit("\"20 GiB\""), Ok(Some(20 << 30)));
+    assert_eq!(limit("\"16TiB\""), Ok(Some(16 << 40)));
+    for bad in [
+        "\"15MiB\"",
+        "\"17TiB\"",
+        "\"20\"",
+        "\"20GB\"",
+        "\"-1GiB\"",
+        "\"\"",
+        "20",
+        "0",
+        "\"99999999999999999999TiB\"",
+    ] {
+        let faults = limit(bad).expect_err(bad);
+        assert_eq!(faults.len(), 1, "{faults:?}");
+        assert!(
+            faults[0]
+                .contains("a size with a unit from 16MiB to 16TiB, such as \"20GiB\", or \"0\""),
+            "{faults:?}"
+        );
+    }
+}
+
+/// Neither does anything in this release, so neither may look as if it did.
+#[test]
+fn settings_that_nothing_uses_are_unknown() {
+    for text in [
+        "[server]\npages_address = \"127.0.0.1:8090\"\n",
+        "[limits]\nmax_open_notifications = 5\n",
+    ] {
+        assert!(
+            refused(text).contains("no such setting"),
+            "{}",
+            refused(text)
         );
     }
 }
@@ -277,7 +322,7 @@ fn files_that_cannot_be_read_are_refused_by_name() {
 
 #[test]
 fn an_address_that_others_can_reach_is_refused() {
-    for key in ["grpc_address", "console_address", "pages_address"] {
+    for key in ["grpc_address", "console_address"] {
         for address in ["0.0.0.0:50000", "[::]:50000", "192.168.1.5:50000"] {
             let fault = refused(&format!("[server]\n{key} = \"{address}\"\n"));
             assert!(
@@ -291,7 +336,11 @@ fn an_address_that_others_can_reach_is_refused() {
         fault.contains("is the same as server.grpc_address"),
         "{fault}"
     );
-    load("[server]\ngrpc_address = \"[::1]:0\"\nconsole_address = \"127.0.0.1:0\"\npages_address = \"127.0.0.1:0\"\n", &[]).unwrap();
+    load(
+        "[server]\ngrpc_address = \"[::1]:0\"\nconsole_address = \"127.0.0.1:0\"\n",
+        &[],
+    )
+    .unwrap();
 }
 
 /// The commented examples of the default file, as a file.

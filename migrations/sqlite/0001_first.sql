@@ -158,13 +158,13 @@ CREATE TABLE collapse (
     PRIMARY KEY (shop, customer, collapse_key)
 ) STRICT, WITHOUT ROWID;
 
--- Kept for ever, so as a keyed hash: a key may name a person.
+-- Kept for ever, so as a keyed hash: a key may name a person. One for the whole shop; the caller is who used it first.
 CREATE TABLE once_key (
     shop TEXT NOT NULL,
-    caller TEXT NOT NULL,
     digest TEXT NOT NULL,
+    caller TEXT NOT NULL,
     notification BLOB NOT NULL,
-    PRIMARY KEY (shop, caller, digest)
+    PRIMARY KEY (shop, digest)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE customer (

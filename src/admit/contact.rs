@@ -1,13 +1,15 @@
 //! Contact data of an inline recipient or a contact snapshot.
 
-use super::fields::{LOCALE_RULE, Violations, is_locale, is_time_zone, text};
+use super::fields::{Violations, is_time_zone, text};
 use crate::domain::address::{Address, Personal};
 use crate::domain::channel::Channel;
 use crate::domain::draft::ContactDraft;
 use crate::domain::intent::ContactSnapshot;
+use crate::domain::locale::{LOCALE_RULE, is_locale};
 use crate::domain::rejection::{Rejection, RejectionReason};
 
-const NAME_MAX: usize = 200;
+/// Longest name, characters.
+const NAME_MAX: usize = 256;
 
 pub(super) fn snapshot(draft: &ContactDraft, path: &str) -> Result<ContactSnapshot, Rejection> {
     if !draft.locale.is_empty() && !is_locale(&draft.locale) {
@@ -26,6 +28,12 @@ pub(super) fn snapshot(draft: &ContactDraft, path: &str) -> Result<ContactSnapsh
         violations.add(
             format!("{path}.time_zone"),
             Err("an IANA name such as Europe/Berlin, or empty for the shop's".into()),
+        );
+    }
+    if draft.source_version < 0 {
+        violations.add(
+            format!("{path}.source_version"),
+            Err("must not be negative".into()),
         );
     }
     let mut addresses = Vec::new();

@@ -50,20 +50,6 @@ pub(super) fn text(text: &str, min: usize, max: usize) -> Result<(), String> {
     Ok(())
 }
 
-/// Longest locale, bytes.
-pub const LOCALE_MAX: usize = 35;
-
-/// What a locale must be.
-pub(super) const LOCALE_RULE: &str = "a BCP 47 language tag such as pt-BR, at most 35 characters";
-
-/// Whether a text is a well-formed BCP 47 tag; whether anybody speaks it is another question.
-pub fn is_locale(text: &str) -> bool {
-    !text.is_empty()
-        && text.len() <= LOCALE_MAX
-        && !text.contains('_')
-        && text.parse::<unic_langid::LanguageIdentifier>().is_ok()
-}
-
 /// Whether a text names a zone of the IANA database.
 pub fn is_time_zone(text: &str) -> bool {
     let plain = text

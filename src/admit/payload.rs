@@ -11,7 +11,7 @@ use crate::domain::rejection::{FieldViolation, Rejection, RejectionReason};
 
 /// Largest variables, bytes of JSON.
 pub const VARIABLES_BYTES_MAX: usize = 128 * 1024;
-/// Deepest nesting of variables.
+/// Deepest nesting of variables: levels of objects and lists, the outermost included.
 pub const VARIABLES_DEPTH_MAX: usize = 24;
 /// Most attachments.
 pub const ATTACHMENTS_MAX: usize = 10;
@@ -25,25 +25,9 @@ pub(super) fn variables(
     manifest: &Manifest,
     bundle: &Bundle,
 ) -> Result<(), Rejection> {
-    let refuse = |rule: String| {
-        Err(Rejection::field(
-            RejectionReason::VariablesInvalid,
-            "intent.variables",
-            rule,
-        ))
-    };
-    // Depth first: serialising walks the value.
-    if variables
-        .0
-        .values()
-        .any(|value| !shallower_than(value, VARIABLES_DEPTH_MAX))
-    {
-        return refuse(format!("at most {VARIABLES_DEPTH_MAX} levels deep"));
-    }
-    let size = serde_json::to_vec(variables).map_or(usize::MAX, |json| json.len());
-    if size > VARIABLES_BYTES_MAX {
-        return refuse(format!("at most {VARIABLES_BYTES_MAX} bytes as JSON"));
-    }
+    check_size(variables).map_err(|rule| {
+        Rejection::field(RejectionReason::VariablesInvalid, "intent.variables", rule)
+    })?;
     let violations = bundle.violations(&manifest.key, variables);
     if violations.is_empty() {
         return Ok(());
@@ -59,13 +43,30 @@ pub(super) fn variables(
     .with("template", &manifest.key))
 }
 
-fn shallower_than(value: &Value, levels: usize) -> bool {
-    let Some(below) = levels.checked_sub(1) else {
-        return false;
-    };
+/// Checks how deep and how large variables are, whatever their template.
+///
+/// # Errors
+/// A sentence with the limit.
+pub fn check_size(variables: &Variables) -> Result<(), String> {
+    // Depth first: serialising walks the value.
+    let fits = |value| fits_in(value, VARIABLES_DEPTH_MAX - 1);
+    if !variables.0.values().all(fits) {
+        return Err(format!("at most {VARIABLES_DEPTH_MAX} levels deep"));
+    }
+    let size = serde_json::to_vec(variables).map_or(usize::MAX, |json| json.len());
+    if size > VARIABLES_BYTES_MAX {
+        return Err(format!("at most {VARIABLES_BYTES_MAX} bytes as JSON"));
+    }
+    Ok(())
+}
+
+/// Whether a value has at most so many levels of objects and lists.
+fn fits_in(value: &Value, levels: usize) -> bool {
+    let below = levels.checked_sub(1);
+    let fits = |inner| below.is_some_and(|below| fits_in(inner, below));
     match value {
-        Value::Array(items) => items.iter().all(|item| shallower_than(item, below)),
-        Value::Object(fields) => fields.values().all(|field| shallower_than(field, below)),
+        Value::Array(items) => below.is_some() && items.iter().all(fits),
+        Value::Object(fields) => below.is_some() && fields.values().all(fits),
         _ => true,
     }
 }
@@ -76,15 +77,17 @@ pub(super) fn attachments(drafts: Vec<AttachmentDraft>) -> Result<Vec<Attachment
         .filter_map(|draft| draft.content.as_ref())
         .map(Vec::len)
         .sum();
-    if size > ATTACHMENT_BYTES_MAX || drafts.len() > ATTACHMENTS_MAX {
+    let refuse = |reason, rule: String| Err(Rejection::field(reason, "intent.attachments", rule));
+    if drafts.len() > ATTACHMENTS_MAX {
         let rule = format!(
-            "at most {ATTACHMENTS_MAX} attachments of {ATTACHMENT_BYTES_MAX} bytes together; link to larger ones"
+            "at most {ATTACHMENTS_MAX} attachments, there are {}",
+            drafts.len()
         );
-        return Err(Rejection::field(
-            RejectionReason::AttachmentTooLarge,
-            "intent.attachments",
-            rule,
-        ));
+        return refuse(RejectionReason::FieldInvalid, rule);
+    }
+    if size > ATTACHMENT_BYTES_MAX {
+        let rule = format!("at most {ATTACHMENT_BYTES_MAX} bytes together; link to larger ones");
+        return refuse(RejectionReason::AttachmentTooLarge, rule);
     }
     let mut violations = Violations::new(RejectionReason::FieldInvalid);
     let mut checked = Vec::with_capacity(drafts.len());
@@ -159,12 +162,12 @@ mod tests {
 
     #[test]
     fn levels_are_counted() {
-        let mut value = Value::Null;
-        for _ in 0..23 {
-            value = Value::Array(vec![value]);
+        for innermost in [Value::Null, Value::Array(Vec::new())] {
+            let own = usize::from(innermost.is_array());
+            let value = (own..23).fold(innermost, |value, _| Value::Array(vec![value]));
+            assert!(fits_in(&value, 23));
+            assert!(!fits_in(&Value::Array(vec![value]), 23));
         }
-        assert!(shallower_than(&value, 24));
-        assert!(!shallower_than(&Value::Array(vec![value]), 24));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The three times of an intent.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Span, Timestamp};
 
 use crate::domain::draft::Draft;
 use crate::domain::rejection::{Rejection, RejectionReason};
@@ -8,7 +9,7 @@ use crate::domain::rejection::{Rejection, RejectionReason};
 /// How far in the past a send time may lie and still mean now.
 const SEND_TIME_PAST_MAX: SignedDuration = SignedDuration::from_mins(5);
 /// How far ahead a send time may lie.
-const SEND_TIME_AHEAD_MAX: SignedDuration = SignedDuration::from_hours(2 * 366 * 24);
+const SEND_TIME_AHEAD_MAX_YEARS: i64 = 2;
 
 pub(super) struct Times {
     /// Only when it lies ahead.
@@ -24,15 +25,14 @@ pub(super) fn check(
 ) -> Result<Times, Rejection> {
     let reject = |reason, field: &str, rule: &str| Err(Rejection::field(reason, field, rule));
     if let Some(send_time) = draft.send_time {
-        let ahead = send_time.duration_since(now);
-        if ahead < -SEND_TIME_PAST_MAX {
+        if send_time.duration_since(now) < -SEND_TIME_PAST_MAX {
             return reject(
                 RejectionReason::SendTimeInvalid,
                 "intent.send_time",
                 "at most 5 minutes ago; leave it out for now",
             );
         }
-        if ahead > SEND_TIME_AHEAD_MAX {
+        if send_time > latest(now) {
             return reject(
                 RejectionReason::SendTimeInvalid,
                 "intent.send_time",
@@ -45,7 +45,7 @@ pub(super) fn check(
     let expire = match draft.expire_time {
         Some(expire) if expire <= start => {
             return reject(
-                RejectionReason::FieldInvalid,
+                RejectionReason::SendTimeInvalid,
                 "intent.expire_time",
                 "after send_time and in the future",
             );
@@ -58,4 +58,11 @@ pub(super) fn check(
         expire,
         event: draft.event_time.unwrap_or(now),
     })
+}
+
+/// The same time of the same day, two years on.
+fn latest(now: Timestamp) -> Timestamp {
+    now.to_zoned(TimeZone::UTC)
+        .checked_add(Span::new().years(SEND_TIME_AHEAD_MAX_YEARS))
+        .map_or(Timestamp::MAX, |latest| latest.timestamp())
 }

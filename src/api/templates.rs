@@ -7,6 +7,7 @@ use prost::Message as _;
 use serde_json::Value;
 use tonic::{Request, Response, Status};
 
+use crate::admit::check_size;
 use crate::api::Shared;
 use crate::api::convert::customer::locale;
 use crate::api::convert::{bad_field, id_in, wire_category, wire_channel};
@@ -24,8 +25,6 @@ use crate::proto;
 use crate::proto::template_service_server::TemplateService;
 use crate::render::{Filling, Links, RenderError, render};
 
-const MAX_VARIABLES_BYTES: usize = 128 * 1024;
-const MAX_VARIABLES_DEPTH: usize = 24;
 const DEFAULT_SAMPLE: &str = "typical";
 const MAX_PAGE_BYTES: usize = 3 * 1024 * 1024;
 
@@ -298,14 +297,9 @@ fn checked(
         let field = format!("variables{pointer}");
         Rejection::field(RejectionReason::VariablesInvalid, field, why)
     };
-    if given.encoded_len() > MAX_VARIABLES_BYTES {
-        return Err(wrong("", "at most 128 KiB"));
-    }
     let object = proto::json(given).map_err(|error| wrong(&error.pointer, error.description))?;
-    if object.values().map(depth).max().unwrap_or(0) >= MAX_VARIABLES_DEPTH {
-        return Err(wrong("", "at most 24 levels deep"));
-    }
     let variables = Variables(object);
+    check_size(&variables).map_err(|rule| wrong("", &rule))?;
     let violations = bundle.violations(&manifest.key, &variables);
     if violations.is_empty() {
         return Ok(variables);
@@ -321,16 +315,6 @@ fn checked(
         RejectionReason::VariablesInvalid,
         violations,
     ))
-}
-
-/// Levels of objects and lists.
-fn depth(value: &Value) -> usize {
-    let below = match value {
-        Value::Array(values) => values.iter().map(depth).max(),
-        Value::Object(object) => object.values().map(depth).max(),
-        _ => return 0,
-    };
-    1 + below.unwrap_or(0)
 }
 
 fn wire_content(channel: Channel, content: Content) -> proto::RenderedContent {

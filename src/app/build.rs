@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -11,9 +12,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::{captures, providers, templates};
 use crate::api::{self, Doors};
-use crate::catalog::{Catalog, CatalogError, Source};
+use crate::catalog::{CatalogError, Source};
 use crate::cli::Chaos;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::domain::channel::{Channel, Lane};
 use crate::domain::clock::Clock;
 use crate::domain::id::Ids;
@@ -40,27 +41,75 @@ pub enum StartError {
     #[error("{0}")]
     Store(#[from] OpenError),
     /// The store opened and then failed.
-    #[error("the store failed while starting: {0}")]
+    #[error("{}", store_sentence(.0))]
     Ledger(#[from] StoreError),
     /// The templates.
-    #[error("the templates cannot be used:\n{0}")]
+    #[error("{0}")]
     Templates(#[from] CatalogError),
-    /// A provider's settings.
-    #[error("provider {name}: {why}")]
-    Provider {
+    /// The folder of the templates.
+    #[error("the template folder {} cannot be read: {}; name one that holds shop.toml", folder.display(), plain(why))]
+    TemplateFolder {
         /// Which.
+        folder: PathBuf,
+        /// What the system says.
+        why: std::io::Error,
+    },
+    /// A provider's settings.
+    #[error("{name}: {why}")]
+    Provider {
+        /// Which: `providers.smtp.main`.
         name: String,
         /// What to change.
         why: String,
     },
     /// An address.
-    #[error("{address} cannot be listened on: {why}; choose another port, or 0 for any")]
+    #[error(
+        "{address} cannot be listened on: {}; {}",
+        plain(why),
+        listen_advice(why)
+    )]
     Listen {
         /// Which.
         address: SocketAddr,
         /// What the system says.
         why: std::io::Error,
     },
+}
+
+impl StartError {
+    /// What the process ends with: 64 for what was configured, 1 for what the machine does not give.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Templates(_) | Self::TemplateFolder { .. } | Self::Provider { .. } => {
+                config::EXIT_CODE
+            }
+            Self::Store(_) | Self::Ledger(_) | Self::Listen { .. } => 1,
+        }
+    }
+}
+
+fn store_sentence(error: &StoreError) -> String {
+    match error {
+        StoreError::Full => "the store is full, not even the start fits in; raise store.max_size or make room on the disk".into(),
+        other => format!("the store failed while starting: {other}"),
+    }
+}
+
+/// What the system says, without its number.
+fn plain(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    let end = text.find(" (os error").unwrap_or(text.len());
+    text.chars().take(end).collect()
+}
+
+fn listen_advice(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        std::io::ErrorKind::AddrInUse => {
+            "stop the other process (another tidings?) or choose another port, 0 for any"
+        }
+        std::io::ErrorKind::PermissionDenied => "choose a port from 1024 on, 0 for any",
+        _ => "choose another address or port, 0 for any",
+    }
 }
 
 /// What a start needs beyond the configuration.
@@ -99,8 +148,20 @@ impl Gateway {
             clock_note,
             chaos,
         } = setup;
-        let catalog = Arc::new(Catalog::open(source)?);
-        let store = Arc::new(SqliteStore::open(&config.store.path, clock.now()).await?);
+        let catalog = Arc::new(templates::open(source)?);
+        // What was configured is found wrong before the disk is touched or a socket opens.
+        let mut providers = providers::senders(&config, &clock)?;
+        let store = Arc::new(
+            SqliteStore::open_limited(&config.store.path, clock.now(), config.store.max_size)
+                .await?,
+        );
+        providers.extend(providers::outboxes(&config, &clock, &chaos)?);
+        let grpc = listen(config.server.grpc_address).await?;
+        let console = listen(config.server.console_address).await?;
+        let (grpc_address, console_address) = (
+            bound(&grpc, config.server.grpc_address)?,
+            bound(&console, config.server.console_address)?,
+        );
         let identity = Identity::local();
         templates::keep(store.as_ref(), &catalog, &identity.shop, clock.now()).await?;
 
@@ -113,14 +174,6 @@ impl Gateway {
         if taken_over > 0 {
             event::taken_over(taken_over);
         }
-
-        let providers = providers::all(&config, &clock, &chaos)?;
-        let grpc = listen(config.server.grpc_address).await?;
-        let console = listen(config.server.console_address).await?;
-        let (grpc_address, console_address) = (
-            bound(&grpc, config.server.grpc_address)?,
-            bound(&console, config.server.console_address)?,
-        );
 
         let ids = Arc::new(Ids::new());
         let shared: Arc<dyn Store> = store.clone();
@@ -265,7 +318,7 @@ fn start_flows(
         .spawn(scheduler.run(running.flows.clone()));
 }
 
-async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
+pub(super) async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
     TcpListener::bind(address)
         .await
         .map_err(|why| StartError::Listen { address, why })

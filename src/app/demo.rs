@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::build::{Gateway, Setup};
-use super::hosts::not_started;
+use super::hosts::{Ended, not_started};
 use crate::catalog::Source;
 use crate::cli::{self, Canvas, DemoOptions};
 use crate::client::{Client, ClientError};
@@ -42,7 +42,7 @@ const DRAIN: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// A sentence on what could not be done.
-pub(super) async fn run(options: DemoOptions) -> Result<(), String> {
+pub(super) async fn run(options: DemoOptions) -> Result<(), Ended> {
     let asked = asked_to_stop().map_err(|error| format!("no signal can be waited for: {error}"))?;
     let stop = CancellationToken::new();
     let stopping = stop.clone();
@@ -58,7 +58,7 @@ async fn play(
     options: &DemoOptions,
     folder: &std::path::Path,
     stop: CancellationToken,
-) -> Result<(), String> {
+) -> Result<(), Ended> {
     let start: Timestamp = START
         .parse()
         .map_err(|error| format!("the demo's start is no time: {error}"))?;
@@ -97,7 +97,7 @@ async fn play(
         shown = show(gateway.grpc_address().to_string(), clock, canvas) => shown,
     };
     gateway.stop().await;
-    shown.map_err(|error| error.to_string())
+    shown.map_err(|error| error.to_string().into())
 }
 
 /// Tells the story and shows what becomes of it, without an end.

@@ -1,16 +1,17 @@
 //! `tidings doctor`: looks at an installation from inside and says what to change.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::build::listen;
 use super::{hosts, providers};
-use crate::catalog::Catalog;
 use crate::cli::{self, DoctorOptions};
-use crate::config::{self, Config};
+use crate::config::{self, Config, ProviderKind};
 use crate::domain::clock::{Clock, SystemClock};
 use crate::domain::shop::Identity;
 use crate::store::Lookup as _;
-use crate::store::sqlite::SqliteStore;
+use crate::store::sqlite::{OpenError, SqliteStore};
 
 /// A clock before this is wrong: the year this release was made in.
 const EARLIEST_YEAR: i16 = 2026;
@@ -60,12 +61,22 @@ async fn look(config: &Config) -> Vec<Finding> {
             Ok("every setting is known and in range".into()),
         ),
         Finding::of("clock", tell_time(clock.as_ref())),
-        Finding::of("store", store(&config.store.path, clock.as_ref()).await),
+        Finding::of("store", store(config, clock.as_ref()).await),
         Finding::of("templates", templates(config)),
+        Finding::of("gRPC", door(config.server.grpc_address).await),
+        Finding::of("console", door(config.server.console_address).await),
     ];
-    match providers::all(config, &clock, &[]) {
-        Ok(all) => {
-            for (channel, provider) in all {
+    for settings in &config.providers {
+        if let ProviderKind::Outbox(_) = settings.kind {
+            findings.push(Finding::of(
+                format!("{} by {}", settings.channel, settings.name),
+                Ok("captures messages; nothing leaves the machine".into()),
+            ));
+        }
+    }
+    match providers::senders(config, &clock) {
+        Ok(senders) => {
+            for (channel, provider) in senders {
                 findings.push(Finding::of(
                     format!("{channel} by {}", provider.name()),
                     provider.check().await,
@@ -75,6 +86,15 @@ async fn look(config: &Config) -> Vec<Finding> {
         Err(error) => findings.push(Finding::of("providers", Err(error.to_string()))),
     }
     findings
+}
+
+/// Whether the address is free. It is let go again at once.
+async fn door(address: SocketAddr) -> Result<String, String> {
+    match listen(address).await {
+        Ok(_) if address.port() == 0 => Ok(format!("{} has free ports", address.ip())),
+        Ok(_) => Ok(format!("{address} is free")),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 fn tell_time(clock: &dyn Clock) -> Result<String, String> {
@@ -88,14 +108,12 @@ fn tell_time(clock: &dyn Clock) -> Result<String, String> {
     Ok(format!("{now:.0}"))
 }
 
-async fn store(folder: &Path, clock: &dyn Clock) -> Result<String, String> {
+async fn store(config: &Config, clock: &dyn Clock) -> Result<String, String> {
+    let folder = &config.store.path;
     if !folder.exists() {
-        return Ok(format!(
-            "{} does not exist yet; the first start makes it",
-            folder.display()
-        ));
+        return can_be_made(folder).map_err(|error| error.to_string());
     }
-    let store = SqliteStore::open(folder, clock.now())
+    let store = SqliteStore::open_limited(folder, clock.now(), config.store.max_size)
         .await
         .map_err(|error| error.to_string())?;
     let counts = store
@@ -107,8 +125,35 @@ async fn store(folder: &Path, clock: &dyn Clock) -> Result<String, String> {
     Ok(format!("{} holds {count} notifications", folder.display()))
 }
 
+/// Tries it where the folder will be, and leaves nothing behind.
+fn can_be_made(folder: &Path) -> Result<String, OpenError> {
+    let there = folder
+        .ancestors()
+        .skip(1)
+        .map(|above| {
+            if above.as_os_str().is_empty() {
+                Path::new(".")
+            } else {
+                above
+            }
+        })
+        .find(|above| above.exists())
+        .unwrap_or(Path::new("/"));
+    let probe = there.join(format!(".tidings-doctor-{}", std::process::id()));
+    std::fs::create_dir(&probe)
+        .and_then(|()| std::fs::remove_dir(&probe))
+        .map_err(|source| OpenError::Folder {
+            folder: folder.to_owned(),
+            source,
+        })?;
+    Ok(format!(
+        "{} does not exist yet; the first start makes it",
+        folder.display()
+    ))
+}
+
 fn templates(config: &Config) -> Result<String, String> {
-    let catalog = Catalog::open(hosts::source(config.catalog.templates.clone()))
+    let catalog = super::templates::open(hosts::source(config.catalog.templates.clone()))
         .map_err(|error| error.to_string())?;
     let live = catalog.live();
     Ok(format!(

@@ -15,6 +15,21 @@ use crate::domain::clock::SystemClock;
 use crate::lifecycle::asked_to_stop;
 use crate::telemetry;
 
+/// Why a host ended otherwise than asked to: its exit code and a sentence.
+pub(super) struct Ended(u8, String);
+
+impl From<StartError> for Ended {
+    fn from(error: StartError) -> Self {
+        Self(error.exit_code(), error.to_string())
+    }
+}
+
+impl From<String> for Ended {
+    fn from(sentence: String) -> Self {
+        Self(1, sentence)
+    }
+}
+
 /// Hosts in this process.
 pub(super) struct Here;
 
@@ -49,7 +64,7 @@ impl Hosts for Here {
             config.telemetry.format == LogFormat::Json,
         );
         let source = source(config.catalog.templates.clone());
-        told(host(config, source, Vec::new(), true, |error| error.to_string()).await)
+        told(host(config, source, Vec::new(), true, Ended::from).await)
     }
 
     async fn doctor(&self, options: DoctorOptions) -> i32 {
@@ -71,7 +86,7 @@ pub(super) fn source(named: Option<PathBuf>) -> Source {
 }
 
 /// Everything embedded on the system's clock.
-async fn dev(options: DevOptions) -> Result<(), String> {
+async fn dev(options: DevOptions) -> Result<(), Ended> {
     let mut config = Config::embedded(&options.data);
     config.server.grpc_address.set_port(options.port);
     config.server.console_address.set_port(options.ui_port);
@@ -91,8 +106,8 @@ async fn host(
     source: Source,
     chaos: Vec<cli::Chaos>,
     headless: bool,
-    failed: impl FnOnce(StartError) -> String,
-) -> Result<(), String> {
+    failed: impl FnOnce(StartError) -> Ended,
+) -> Result<(), Ended> {
     let data = config.store.path.clone();
     let templates = match &source {
         Source::Embedded => "the pack compiled in".to_owned(),
@@ -125,7 +140,7 @@ async fn host(
 }
 
 /// Why a gateway with ports from the command line did not start, with the option to change.
-pub(super) fn not_started(error: &StartError, grpc_port: u16) -> String {
+pub(super) fn not_started(error: &StartError, grpc_port: u16) -> Ended {
     match error {
         StartError::Listen { address, why } if why.kind() == ErrorKind::AddrInUse => {
             let option = if address.port() == grpc_port {
@@ -133,20 +148,23 @@ pub(super) fn not_started(error: &StartError, grpc_port: u16) -> String {
             } else {
                 "--ui-port"
             };
-            format!(
-                "{address} is in use, perhaps by another tidings: end that one, or give {option} another port (0 picks a free one)"
+            Ended(
+                error.exit_code(),
+                format!(
+                    "{address} is in use, perhaps by another tidings: end that one, or give {option} another port (0 picks a free one)"
+                ),
             )
         }
-        other => other.to_string(),
+        other => Ended(other.exit_code(), other.to_string()),
     }
 }
 
-fn told(outcome: Result<(), String>) -> i32 {
+fn told(outcome: Result<(), Ended>) -> i32 {
     match outcome {
         Ok(()) => 0,
-        Err(sentence) => {
+        Err(Ended(code, sentence)) => {
             cli::complain(&format!("error: {sentence}"));
-            1
+            i32::from(code)
         }
     }
 }

@@ -3,36 +3,97 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use async_trait::async_trait;
+
 use super::build::{Providers, StartError};
 use crate::cli::Chaos;
 use crate::config::{self, Config, ProviderKind};
 use crate::domain::channel::Channel;
 use crate::domain::clock::Clock;
-use crate::provider::Provider;
+use crate::domain::content::Outgoing;
 use crate::provider::discord::Discord;
 use crate::provider::outbox::{Outbox, OutboxOptions, Source};
 use crate::provider::smtp::{self, Smtp};
 use crate::provider::twilio::Twilio;
+use crate::provider::{Handover, Provider};
+use crate::store::sqlite::OpenError;
 
 /// The domain of Message-IDs that an outbox writes.
 const MESSAGE_ID_DOMAIN: &str = "tidings.invalid";
 
-/// One provider for each channel.
-pub(super) fn all(
+/// The providers that send. Nothing is opened: what is wrong with their settings is wrong before the gateway touches anything.
+pub(super) fn senders(config: &Config, clock: &Arc<dyn Clock>) -> Result<Providers, StartError> {
+    let mut senders = Providers::new();
+    for settings in &config.providers {
+        let sender = sender(&settings.kind, clock).map_err(|why| StartError::Provider {
+            name: settings.path(),
+            why,
+        })?;
+        if let Some(sender) = sender {
+            senders.insert(settings.channel, named(settings, sender));
+        }
+    }
+    Ok(senders)
+}
+
+/// The outboxes, for the channels that nothing leaves by. They write below the data folder, so its lock is held before.
+pub(super) fn outboxes(
     config: &Config,
     clock: &Arc<dyn Clock>,
     chaos: &[Chaos],
 ) -> Result<Providers, StartError> {
-    let one = |settings: &config::Provider| {
-        let provider = provider(settings, &config.store.path, clock.clone(), chaos);
-        provider
-            .map(|provider| (settings.channel, provider))
-            .map_err(|why| StartError::Provider {
-                name: settings.name.clone(),
-                why,
-            })
-    };
-    config.providers.iter().map(one).collect()
+    let mut outboxes = Providers::new();
+    for settings in &config.providers {
+        if let ProviderKind::Outbox(kept) = &settings.kind {
+            let outbox = outbox(
+                settings,
+                kept.keep,
+                &config.store.path,
+                clock.clone(),
+                chaos,
+            )?;
+            outboxes.insert(settings.channel, named(settings, Arc::new(outbox)));
+        }
+    }
+    Ok(outboxes)
+}
+
+fn named(settings: &config::Provider, inner: Arc<dyn Provider>) -> Arc<dyn Provider> {
+    let name = settings.name.clone();
+    Arc::new(Named { name, inner })
+}
+
+/// A provider under the name that the operator gave it, as attempts, logs and metrics show it.
+struct Named {
+    name: String,
+    inner: Arc<dyn Provider>,
+}
+
+#[async_trait]
+impl Provider for Named {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn channel(&self) -> Channel {
+        self.inner.channel()
+    }
+
+    fn reports_delivery(&self) -> bool {
+        self.inner.reports_delivery()
+    }
+
+    fn fingerprint(&self, outgoing: &Outgoing) -> Vec<u8> {
+        self.inner.fingerprint(outgoing)
+    }
+
+    async fn send(&self, outgoing: &Outgoing) -> Handover {
+        self.inner.send(outgoing).await
+    }
+
+    async fn check(&self) -> Result<String, String> {
+        self.inner.check().await
+    }
 }
 
 /// Where the outbox of a data folder keeps what it captured.
@@ -40,19 +101,16 @@ pub(super) fn outbox_folder(data: &Path) -> PathBuf {
     data.join("outbox")
 }
 
-fn provider(
-    settings: &config::Provider,
-    data: &Path,
-    clock: Arc<dyn Clock>,
-    chaos: &[Chaos],
-) -> Result<Arc<dyn Provider>, String> {
-    Ok(match &settings.kind {
-        ProviderKind::Outbox(outbox) => {
-            Arc::new(self::outbox(settings, outbox.keep, data, clock, chaos)?)
-        }
-        ProviderKind::Smtp(smtp) => Arc::new(Smtp::new(smtp.clone(), clock)?),
-        ProviderKind::Twilio(twilio) => Arc::new(Twilio::new(twilio.clone(), clock)?),
-        ProviderKind::Discord(discord) => Arc::new(Discord::new(discord.clone(), clock)?),
+fn sender(
+    kind: &ProviderKind,
+    clock: &Arc<dyn Clock>,
+) -> Result<Option<Arc<dyn Provider>>, String> {
+    let clock = clock.clone();
+    Ok(match kind {
+        ProviderKind::Outbox(_) => None,
+        ProviderKind::Smtp(smtp) => Some(Arc::new(Smtp::new(smtp.clone(), clock)?)),
+        ProviderKind::Twilio(twilio) => Some(Arc::new(Twilio::new(twilio.clone(), clock)?)),
+        ProviderKind::Discord(discord) => Some(Arc::new(Discord::new(discord.clone(), clock)?)),
     })
 }
 
@@ -62,7 +120,7 @@ fn outbox(
     data: &Path,
     clock: Arc<dyn Clock>,
     chaos: &[Chaos],
-) -> Result<Outbox, String> {
+) -> Result<Outbox, StartError> {
     let fail_percent = chaos
         .iter()
         .find(|chaos| chaos.channel == settings.channel)
@@ -79,5 +137,5 @@ fn outbox(
     };
     let folder = outbox_folder(data);
     Outbox::open(folder.clone(), settings.channel, options, clock)
-        .map_err(|error| format!("{} cannot be used: {error}", folder.display()))
+        .map_err(|source| OpenError::Folder { folder, source }.into())
 }

@@ -7,7 +7,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use crate::catalog::Catalog;
+use super::build::StartError;
+use crate::catalog::{Catalog, Source};
 use crate::domain::clock::Clock;
 use crate::domain::shop::ShopId;
 use crate::event;
@@ -15,6 +16,19 @@ use crate::store::{Bundles, StoreResult};
 
 /// How often a template folder is looked at.
 const LOOK: Duration = Duration::from_millis(300);
+
+/// The templates of a source. That a folder is not there is told in a line of its own: most often it is a wrong path.
+pub(super) fn open(source: Source) -> Result<Catalog, StartError> {
+    if let Source::Folder(folder) = &source
+        && let Err(why) = std::fs::read_dir(folder)
+    {
+        return Err(StartError::TemplateFolder {
+            folder: folder.clone(),
+            why,
+        });
+    }
+    Ok(Catalog::open(source)?)
+}
 
 /// Keeps the live bundle, and makes those that open notifications still refer to readable again.
 pub(super) async fn keep(

@@ -15,6 +15,7 @@ use super::strings::Words;
 use crate::domain::channel::Channel;
 use crate::domain::content::Sender;
 use crate::domain::intent::Variables;
+use crate::domain::locale::language;
 use crate::domain::policy::Manifest;
 use crate::domain::rejection::FieldViolation;
 
@@ -145,7 +146,7 @@ impl Bundle {
     /// The shop's locale that comes nearest: the same, its language, its language in another region, the default.
     pub fn resolve_locale(&self, requested: &str) -> String {
         let default = || self.shop.default_locale.clone();
-        let Ok(wanted) = requested.parse::<LanguageIdentifier>() else {
+        let Some(wanted) = language(requested) else {
             return default();
         };
         let parsed: Vec<(LanguageIdentifier, &String)> = self
@@ -155,7 +156,7 @@ impl Bundle {
             .filter_map(|locale| Some((locale.parse().ok()?, locale)))
             .collect();
         let exact = |known: &LanguageIdentifier| *known == wanted;
-        let language = |known: &LanguageIdentifier| {
+        let same_language = |known: &LanguageIdentifier| {
             known.language == wanted.language && known.region.is_none()
         };
         let script = |known: &LanguageIdentifier| {
@@ -172,7 +173,7 @@ impl Bundle {
             return default();
         }
         find(&exact)
-            .or_else(|| find(&|known| language(known) && script(known)))
+            .or_else(|| find(&|known| same_language(known) && script(known)))
             .or_else(|| find(&|known| kin(known) && script(known)))
             .or_else(|| find(&kin))
             .unwrap_or_else(default)

@@ -59,9 +59,16 @@ pub(super) fn here(reason: &str, message: &str) -> Refusal {
     }
 }
 
+/// What is wrong with a line's JSON: it is always at "line 1" of itself, which says nothing beside its number.
+pub(super) fn within_line(why: &str) -> String {
+    why.replace(" at line 1 column ", " at column ")
+}
+
 /// How far it has come: a bar on a terminal, counts at the end.
 pub(super) struct Progress {
     bar: ProgressBar,
+    /// What a request that was taken is called at the end.
+    taken: &'static str,
     accepted: u64,
     replayed: u64,
     refused: u64,
@@ -69,7 +76,7 @@ pub(super) struct Progress {
 
 impl Progress {
     /// A bar over a file of `size` bytes, or a spinner.
-    pub(super) fn new(size: Option<u64>) -> Self {
+    pub(super) fn new(size: Option<u64>, taken: &'static str) -> Self {
         let bar = size.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
         let template = if size.is_some() {
             "{bar:32} {percent:>3} %  {msg}, {eta} left"
@@ -81,6 +88,7 @@ impl Progress {
         }
         let progress = Self {
             bar,
+            taken,
             accepted: 0,
             replayed: 0,
             refused: 0,
@@ -137,7 +145,7 @@ impl Progress {
         self.bar.finish_and_clear();
         if !output.is_json() {
             output.fields(&[
-                ("accepted", self.accepted.to_string().into()),
+                (self.taken, self.accepted.to_string().into()),
                 ("seen before", self.replayed.to_string().into()),
                 ("refused", self.refused.to_string().into()),
             ])?;
@@ -172,7 +180,7 @@ pub(super) async fn send(
     let (told, events) = mpsc::channel(AHEAD);
     let reader = tokio::spawn(read(lines, codec()?, dry_run, requests, told));
     let mut stream = Stream {
-        progress: Progress::new(size),
+        progress: Progress::new(size, if dry_run { "valid" } else { "accepted" }),
         output,
         sent: 0,
         refused_here: 0,
@@ -283,8 +291,11 @@ impl Stream<'_> {
             Read::Refused { line, bytes, why } => {
                 self.refused_here += 1;
                 self.progress.read(bytes);
-                self.progress
-                    .refused(self.output, line, &here("FIELD_INVALID", &why))?;
+                self.progress.refused(
+                    self.output,
+                    line,
+                    &here("FIELD_INVALID", &within_line(&why)),
+                )?;
             }
             Read::Broken(error) => self.broken = Some(error),
         }

@@ -40,7 +40,7 @@ async fn view(address: &str, output: &mut Output, id: &str) -> Result<(), Failur
     let customer = session.customer(id).await?.ok_or_else(|| {
         Failure::failed(
             format!("there is no customer {id:?} (CUSTOMER_NOT_FOUND)"),
-            "create the customer with: tidings customers upsert",
+            "check the id, or create the customer with: tidings customers upsert",
         )
     })?;
     show_customer(&session, output, &customer)
@@ -55,13 +55,16 @@ fn show_customer(
         return Ok(output.json(&session.write("Customer", customer)?)?);
     }
     let full_name = format!("{} {}", customer.given_name, customer.family_name);
-    output.fields(&[
-        ("customer", show::id(&customer.name).into()),
-        ("name", show::or_dash(full_name.trim()).into()),
-        ("locale", show::or_dash(&customer.locale).into()),
-        ("time zone", show::or_dash(&customer.time_zone).into()),
-        ("changed", output.time(customer.update_time.as_ref()).into()),
-    ])?;
+    let changed = output.time(customer.update_time.as_ref());
+    let mut fields: Vec<(String, Toned)> = [
+        ("customer", show::id(&customer.name).to_owned()),
+        ("name", show::or_dash(full_name.trim())),
+        ("locale", show::or_dash(&customer.locale)),
+        ("time zone", show::or_dash(&customer.time_zone)),
+        ("changed", changed),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.into()))
+    .into();
     for point in &customer.contact_points {
         let channel = show::channel(point.channel);
         let value = if point.suppression_reason.is_empty() {
@@ -75,9 +78,9 @@ fn show_customer(
                 Tone::Bad,
             )
         };
-        output.fields(&[(channel.as_str(), value)])?;
+        fields.push((channel, value));
     }
-    Ok(())
+    Ok(output.fields(&fields)?)
 }
 
 /// Reads, changes what is given, writes back with the etag, so that a change in between is told and not overwritten.
@@ -134,7 +137,7 @@ fn put_address(points: &mut Vec<ContactPoint>, channel: Channel, address: String
 async fn import(address: &str, output: &mut Output, file: &Path) -> Result<(), Failure> {
     let (mut lines, size) = bulk::open(file).await?;
     let session = Session::open(address).await?;
-    let mut progress = Progress::new(size);
+    let mut progress = Progress::new(size, "accepted");
     let mut batch: Vec<(u64, UpsertCustomerRequest)> = Vec::new();
     let mut bytes = 0;
     while let Some(line) = lines.next().await.map_err(|error| {
@@ -150,7 +153,11 @@ async fn import(address: &str, output: &mut Output, file: &Path) -> Result<(), F
                 batch.push((number, request));
                 bytes += line.bytes;
             }
-            Err(why) => progress.refused(output, number, &bulk::here("FIELD_INVALID", &why))?,
+            Err(why) => progress.refused(
+                output,
+                number,
+                &bulk::here("FIELD_INVALID", &bulk::within_line(&why)),
+            )?,
         }
         if batch.len() >= BATCH || bytes >= BATCH_BYTES {
             store(&session, output, &mut progress, std::mem::take(&mut batch)).await?;
@@ -262,22 +269,24 @@ fn show_preferences(output: &mut Output, preferences: &Preferences) -> Result<()
                 .to_owned()
         },
     );
-    output.fields(&[
-        ("customer", preferences.customer_id.clone().into()),
-        ("order", show::channels(&preferences.channel_order).into()),
-        ("quiet hours", quiet.into()),
-        (
-            "paused until",
-            output.time(preferences.pause_until_time.as_ref()).into(),
-        ),
-    ])?;
+    let paused = output.time(preferences.pause_until_time.as_ref());
+    let mut fields: Vec<(String, Toned)> = [
+        ("customer", preferences.customer_id.clone()),
+        ("order", show::channels(&preferences.channel_order)),
+        ("quiet hours", quiet),
+        ("paused until", paused),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.into()))
+    .into();
     for topic in &preferences.topics {
         let value = if topic.opted_out {
             Toned("off".to_owned(), Tone::Quiet)
+        } else if topic.enabled_channels.is_empty() {
+            "on".into()
         } else {
             format!("on, {}", show::channels(&topic.enabled_channels)).into()
         };
-        output.fields(&[(&format!("topic {}", topic.topic), value)])?;
+        fields.push((format!("topic {}", topic.topic), value));
     }
     for consent in &preferences.consents {
         let name = format!(
@@ -291,9 +300,9 @@ fn show_preferences(output: &mut Output, preferences: &Preferences) -> Result<()
             output.time(consent.time.as_ref()),
             show::or_dash(&consent.source)
         );
-        output.fields(&[(&name, value.into())])?;
+        fields.push((name, value.into()));
     }
-    Ok(())
+    Ok(output.fields(&fields)?)
 }
 
 async fn erase(address: &str, output: &mut Output, id: &str, yes: bool) -> Result<(), Failure> {

@@ -8,6 +8,7 @@ use super::session::Session;
 use super::show;
 use crate::proto::decision_step::Outcome;
 use crate::proto::explain_notification_request::Subject;
+use crate::proto::notification_intent::Recipient;
 use crate::proto::{
     self, DecisionStep, ExplainNotificationRequest, ExplainNotificationResponse, Notification,
 };
@@ -80,10 +81,18 @@ fn header(output: &Output, notification: &Notification) -> String {
         &clean(&show::status(notification)),
         show::tone(notification),
     );
+    let recipient = match notification
+        .intent
+        .as_ref()
+        .and_then(|i| i.recipient.as_ref())
+    {
+        Some(Recipient::InlineRecipient(_)) => "an address".to_owned(),
+        _ => format!("customer {}", show::recipient(notification.intent.as_ref())),
+    };
     format!(
-        "{} → customer {}   {status}   {}",
+        "{} → {}   {status}   {}",
         clean(&show::template(notification)),
-        clean(&show::recipient(notification.intent.as_ref())),
+        clean(&recipient),
         output.time(notification.update_time.as_ref()),
     )
 }
@@ -91,8 +100,11 @@ fn header(output: &Output, notification: &Notification) -> String {
 /// The steps and, on a terminal, the verdict in a sentence.
 fn trace(output: &mut Output, answer: &ExplainNotificationResponse) -> Result<(), Failure> {
     if output.style == Style::Terminal {
-        for step in &answer.steps {
-            let line = step_line(output, step);
+        for steps in answer
+            .steps
+            .chunk_by(|one, next| one.rule == next.rule && is_filter(one))
+        {
+            let line = step_line(output, steps);
             output.line(&line)?;
         }
         return Ok(output.line(&clean(&answer.verdict))?);
@@ -111,8 +123,22 @@ fn outcome(step: &DecisionStep) -> Outcome {
     Outcome::try_from(step.outcome).unwrap_or(Outcome::Unspecified)
 }
 
-/// ` ✗ budget        after_sales allows 2 in 7 days, 2 counted: … → 2026-11-24 09:00 Europe/Berlin`
-fn step_line(output: &Output, step: &DecisionStep) -> String {
+/// A filter takes channels away one by one, each with a step; a person reads them as one line.
+fn is_filter(step: &DecisionStep) -> bool {
+    outcome(step) == Outcome::SkipChannel
+}
+
+/// ` ✗ budget        after_sales 2 of 2 in 7 d → 2026-11-24 09:00 Europe/Berlin`
+///
+/// The steps are of one rule; the last one says how it ended and comes first: ` ✓ address       email, sms; chat: none`.
+fn step_line(output: &Output, steps: &[DecisionStep]) -> String {
+    let Some((step, before)) = steps.split_last() else {
+        return String::new();
+    };
+    let summaries: Vec<&str> = std::iter::once(step)
+        .chain(before)
+        .map(|step| step.summary.as_str())
+        .collect();
     let (mark, tone) = match outcome(step) {
         Outcome::Pass => ("✓", Tone::Good),
         Outcome::SkipChannel => ("–", Tone::Quiet),
@@ -124,7 +150,7 @@ fn step_line(output: &Output, step: &DecisionStep) -> String {
         " {} {:<13} {}",
         output.paint(mark, tone),
         clean(&step.rule),
-        clean(&step.summary)
+        clean(&summaries.join("; "))
     )
     .trim_end()
     .to_owned()
@@ -180,6 +206,13 @@ mod tests {
             steps: vec![
                 step("topic", Outcome::Pass, "", "review_request is on"),
                 step(
+                    "address",
+                    Outcome::SkipChannel,
+                    "NO_CONTACT_POINT",
+                    "chat: none",
+                ),
+                step("address", Outcome::Pass, "", "email, sms"),
+                step(
                     "consent",
                     Outcome::SkipChannel,
                     "CONSENT_MISSING",
@@ -207,7 +240,7 @@ mod tests {
     fn a_person_sees_marks_and_no_control_characters() {
         assert_eq!(
             shown(Style::Terminal),
-            " ✓ topic         review_request is on\n – consent       sms: no consent [2J\n ✗ budget        after_sales 2 of 2 in 7 d\nIt waits until 09:00.\n"
+            " ✓ topic         review_request is on\n ✓ address       email, sms; chat: none\n – consent       sms: no consent [2J\n ✗ budget        after_sales 2 of 2 in 7 d\nIt waits until 09:00.\n"
         );
     }
 

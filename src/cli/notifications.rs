@@ -2,7 +2,7 @@
 
 use super::args::NotificationsCommand;
 use super::failure::Failure;
-use super::output::{Output, Style, Tone, Toned};
+use super::output::{Output, Style, Tone, Toned, note};
 use super::session::Session;
 use super::show;
 use crate::proto::cancel_notification_request::Target;
@@ -68,7 +68,9 @@ async fn list(
             break;
         }
     }
-    if output.style == Style::Terminal {
+    if output.style == Style::Terminal && rows.is_empty() {
+        note("there are no such notifications");
+    } else if output.style == Style::Terminal {
         output.table(
             &[
                 "CREATED",

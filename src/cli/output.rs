@@ -169,9 +169,14 @@ impl Output {
     }
 
     /// Names and values, one a line.
-    pub(super) fn fields(&mut self, fields: &[(&str, Toned)]) -> io::Result<()> {
-        let width = fields.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    pub(super) fn fields<N: AsRef<str>>(&mut self, fields: &[(N, Toned)]) -> io::Result<()> {
+        let width = fields
+            .iter()
+            .map(|(name, _)| name.as_ref().len())
+            .max()
+            .unwrap_or(0);
         for (name, value) in fields {
+            let name = clean(name.as_ref());
             let text = clean(&value.0);
             if self.style == Style::Terminal {
                 let name = self.paint(&format!("{name:<width$}"), Tone::Quiet);

@@ -187,7 +187,7 @@ fn failure(address: &str, error: ClientError) -> Failure {
         ClientError::Refused(refusal) => {
             let advice = match refusal.retry_after {
                 Some(after) => format!("wait {} s and run it again", after.as_secs().max(1)),
-                None => advice(&refusal.reason).to_owned(),
+                None => advice(&refusal).to_owned(),
             };
             Failure::failed(sentence(&refusal), advice)
         }
@@ -207,10 +207,17 @@ pub(super) fn sentence(refusal: &Refusal) -> String {
 }
 
 /// What to do about a refusal whose own sentence does not say it.
-fn advice(reason: &str) -> &'static str {
-    match reason {
+fn advice(refusal: &Refusal) -> &'static str {
+    let field = refusal.fields.first().map_or("", |(field, _)| field);
+    match refusal.reason.as_str() {
+        "FIELD_INVALID" if field == "name" => "see what there is with: tidings notifications list",
+        "FIELD_INVALID" if field.ends_with(".topic") => {
+            "see the topics with: tidings templates list"
+        }
         "TEMPLATE_NOT_FOUND" => "see what there is with: tidings templates list",
-        "CUSTOMER_NOT_FOUND" => "create the customer with: tidings customers upsert",
+        "CUSTOMER_NOT_FOUND" => {
+            "check the id, or create the customer with: tidings customers upsert"
+        }
         "NOTIFICATION_NOT_FOUND" => "see what there is with: tidings notifications list",
         "VARIABLES_INVALID" => "see what the template takes with: tidings templates list --json",
         "REQUEST_ID_REUSED" => "give another --request-id, or the same request again",

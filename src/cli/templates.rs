@@ -144,8 +144,14 @@ fn show_content(output: &mut Output, content: &RenderedContent) -> Result<(), Fa
     let size = match proto::Channel::try_from(content.channel) {
         Ok(proto::Channel::Email) => format!("{} bytes of HTML", content.html_byte_count),
         Ok(proto::Channel::Sms) => format!(
-            "{} segments, {}",
-            content.sms_segment_count, content.sms_encoding
+            "{} segment{}, {}",
+            content.sms_segment_count,
+            if content.sms_segment_count == 1 {
+                ""
+            } else {
+                "s"
+            },
+            content.sms_encoding
         ),
         _ => format!("{} characters", content.text.chars().count()),
     };

@@ -21,12 +21,25 @@ mod twilio;
 /// One provider.
 #[derive(Clone, Debug)]
 pub struct Provider {
-    /// Its name in logs, metrics and attempts: the section's last part.
+    /// The section's last part, for telling settings apart; logs and attempts name the kind.
     pub name: String,
     /// The channel it serves.
     pub channel: Channel,
     /// What it is.
     pub kind: ProviderKind,
+}
+
+impl Provider {
+    /// Its section: `providers.smtp.main`.
+    pub fn path(&self) -> String {
+        let kind = match self.kind {
+            ProviderKind::Outbox(_) => "outbox",
+            ProviderKind::Smtp(_) => "smtp",
+            ProviderKind::Twilio(_) => "twilio",
+            ProviderKind::Discord(_) => "discord",
+        };
+        format!("providers.{kind}.{}", self.name)
+    }
 }
 
 /// The kinds of providers.

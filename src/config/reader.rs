@@ -167,6 +167,23 @@ impl Reader {
             .unwrap_or(usual)
     }
 
+    /// A size in bytes in a range, or 0.
+    pub(super) fn size(&mut self, path: &str, range: &RangeInclusive<u64>) -> Option<u64> {
+        self.scalar(path, |given| {
+            given
+                .text()
+                .and_then(parse_size)
+                .filter(|size| *size == 0 || range.contains(size))
+                .ok_or_else(|| {
+                    format!(
+                        "a size with a unit from {} to {}, such as \"20GiB\", or \"0\"",
+                        show_size(*range.start()),
+                        show_size(*range.end())
+                    )
+                })
+        })
+    }
+
     /// Where an HTTP interface is, without a slash at its end: https, or http on this machine.
     pub(super) fn base_url(&mut self, path: &str) -> Option<String> {
         let url = self.scalar(path, |given| {
@@ -388,4 +405,33 @@ pub(super) fn parse_duration(text: &str) -> Option<Duration> {
 fn show_duration(duration: Duration) -> String {
     SignedDuration::try_from(duration)
         .map_or_else(|_| format!("{duration:?}"), |signed| format!("{signed:#}"))
+}
+
+/// 1 MiB.
+pub(super) const MEBIBYTE: u64 = 1024 * 1024;
+
+/// The units of sizes, in MiB.
+const UNITS: [(&str, u64); 3] = [("TiB", 1024 * 1024), ("GiB", 1024), ("MiB", 1)];
+
+/// A size such as `512MiB` or `20 GiB`, in bytes; `0` needs no unit.
+fn parse_size(text: &str) -> Option<u64> {
+    if text == "0" {
+        return Some(0);
+    }
+    let (number, mebibytes) = UNITS
+        .iter()
+        .find_map(|(unit, mebibytes)| Some((text.strip_suffix(unit)?, mebibytes)))?;
+    let number: u64 = number.trim_end().parse().ok()?;
+    number.checked_mul(*mebibytes)?.checked_mul(MEBIBYTE)
+}
+
+fn show_size(bytes: u64) -> String {
+    let mebibytes = bytes / MEBIBYTE;
+    UNITS
+        .iter()
+        .find(|(_, size)| mebibytes >= *size && mebibytes.is_multiple_of(*size))
+        .map_or_else(
+            || format!("{bytes} bytes"),
+            |(unit, size)| format!("{}{unit}", mebibytes / size),
+        )
 }

@@ -39,10 +39,30 @@ pub(super) fn filter(facts: &Facts<'_>, trace: &mut Trace) -> Result<Vec<Channel
             return Err(trace.end(rule, reason, format!("no channel is left; {why}")));
         }
         if !matches!(rule, Rule::Dispatch | Rule::Route) {
-            trace.pass(rule, format!("left: {}", names(&left)));
+            trace.pass(rule, kept(facts, rule, &left));
         }
     }
     Ok(left)
+}
+
+/// What a filter that left channels says about them.
+fn kept(facts: &Facts<'_>, rule: Rule, left: &[Channel]) -> String {
+    let left = names(left);
+    let category = facts.manifest.category;
+    match (rule, category) {
+        (Rule::Suppression, _) => format!("no entry for {left}"),
+        (Rule::Consent, Category::Critical | Category::Transactional) => {
+            format!("{category} needs none")
+        }
+        (Rule::Consent, Category::Relationship) => {
+            format!("{category} by {left}: no objection")
+        }
+        (Rule::Consent, Category::Marketing) => format!("{category} by {left}: on record"),
+        (Rule::Channel, Category::Critical) => format!("{category} may use any"),
+        (Rule::Channel, _) => format!("{left}: not turned off for {}", facts.manifest.topic),
+        (Rule::Content, _) => format!("{} has {left}", facts.manifest.key),
+        _ => left,
+    }
 }
 
 /// The reason of the last channel that fell, of those that the caller asked for; a failed hand-over weighs more than all.

@@ -21,24 +21,21 @@ pub(super) fn check(facts: &Facts<'_>, trace: &mut Trace) -> Result<String, Obje
 }
 
 fn request(facts: &Facts<'_>, trace: &mut Trace) -> Result<(), Objection> {
-    match facts.case.once {
-        Some(first) => {
+    match &facts.case.once {
+        Some((caller, first)) => {
             let objection = trace.end(
                 Rule::Request,
                 Reason::DuplicateOnceKey,
                 "another with its once key was accepted before",
             );
-            trace.evidence("first", format!("notifications/{first}").into());
+            // Another caller's notification is not named to this one.
+            if *caller == facts.case.notification.identity.caller {
+                trace.evidence("first", format!("notifications/{first}").into());
+            }
             Err(objection)
         }
         None => {
-            let intent = &facts.case.notification.intent;
-            let why = if intent.once_key.is_empty() {
-                "no once key was given"
-            } else {
-                "the first with its once key"
-            };
-            trace.pass(Rule::Request, why);
+            trace.pass(Rule::Request, "new");
             Ok(())
         }
     }

@@ -11,12 +11,12 @@ use crate::domain::address::Address;
 use crate::domain::budget::Budget;
 use crate::domain::channel::Category;
 use crate::domain::customer::{CategoryOrder, Consent, ContactPoint, Customer, TopicPreference};
-use crate::domain::id::Ids;
+use crate::domain::id::{Ids, NotificationId};
 use crate::domain::intent::{Intent, Routing, RoutingMethod, Variables};
 use crate::domain::notification::Notification;
 use crate::domain::policy::{Backoff, OnBudget, Pause, Variant};
 use crate::domain::quiet_hours::{DailyWindow, SendWindow};
-use crate::domain::shop::{CustomerId, Identity};
+use crate::domain::shop::{CallerId, CustomerId, Identity};
 
 /// Noon in Berlin, a Monday.
 const NOON: &str = "2026-11-23T11:00:00Z";
@@ -228,13 +228,35 @@ fn pause(kind: &str, value: &str) -> Pause {
     }
 }
 
+/// A first notification with the same once key, of the same caller.
+fn first(second: &Notification) -> (CallerId, NotificationId) {
+    let id = Ids::new().notification(second.create_time);
+    (second.identity.caller.clone(), id)
+}
+
+/// The once key is the shop's; whose notification came first is nobody else's business.
+#[test]
+fn the_first_with_a_once_key_is_named_to_its_own_caller_only() {
+    let named = |caller: Option<&str>| {
+        let world = World::new().with(|w| {
+            let (own, id) = first(&w.case.notification);
+            w.case.once = Some((caller.map_or(own, CallerId::new), id));
+        });
+        assert_eq!(world.objection(), (Rule::Request, Reason::DuplicateOnceKey));
+        let steps = world.decide().steps;
+        steps.last().unwrap().evidence.contains_key("first")
+    };
+    assert!(named(None));
+    assert!(!named(Some("another")));
+}
+
 type Change = fn(&mut World);
 
 /// One row a rule, in the order of the rules.
 fn rows() -> Vec<(Change, Rule, Reason)> {
     vec![
         (
-            |w| w.case.once = Some(w.case.notification.id),
+            |w| w.case.once = Some(first(&w.case.notification)),
             Rule::Request,
             Reason::DuplicateOnceKey,
         ),

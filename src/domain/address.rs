@@ -180,8 +180,9 @@ fn phone(text: &str) -> Result<String, AddressError> {
                 .to_owned(),
         ));
     }
-    let number = phonenumber::parse(None, text)
-        .map_err(|error| AddressError(format!("not a phone number: {error}")))?;
+    let number = phonenumber::parse(None, text).map_err(|_| {
+        AddressError("not a phone number with its country, such as +4915112345678".to_owned())
+    })?;
     if !phonenumber::is_viable(text) {
         return Err(AddressError(
             "no country has such a phone number".to_owned(),

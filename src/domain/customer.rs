@@ -162,8 +162,9 @@ impl Customer {
     /// empty stay as they are.
     #[must_use]
     pub fn with_snapshot(mut self, snapshot: &ContactSnapshot) -> Self {
-        let unknown = self.profile.contact_points.is_empty();
-        if !unknown && snapshot.source_version <= self.profile.source_version {
+        let (given, stored) = (snapshot.source_version, self.profile.source_version);
+        let unreachable = self.profile.contact_points.is_empty();
+        if given < stored || (given == stored && !unreachable) {
             return self;
         }
         let profile = &mut self.profile;

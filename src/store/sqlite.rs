@@ -328,7 +328,7 @@ impl Customers for SqliteStore {
         self.writer
             .call(move |tx| {
                 let (key, reason) = (key.clone(), reason.clone());
-                Box::pin(async move { customers::suppress(tx, &key, &reason, now).await })
+                Box::pin(async move { customers::suppress(tx, &key, None, &reason, now).await })
             })
             .await
     }

@@ -220,7 +220,13 @@ pub(crate) async fn a_once_key_is_remembered(f: Fixture) {
         status(Reason::DuplicateOnceKey)
     );
     let others = f.accept(once(&f).by(other_caller())).await;
-    assert_eq!(others.status, status(Reason::Ready));
+    assert_eq!(
+        others.status,
+        status(Reason::DuplicateOnceKey),
+        "one key for the whole shop"
+    );
+    let elsewhere = f.accept(once(&f).by(other_shop())).await;
+    assert_eq!(elsewhere.status, status(Reason::Ready));
 }
 
 pub(crate) async fn a_bad_row_fails_alone(f: Fixture) {

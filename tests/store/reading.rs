@@ -211,7 +211,7 @@ pub(crate) async fn a_dry_run_stores_nothing(f: Fixture) {
     let case = f.store.case(asked, start()).await.unwrap();
     assert!(case.customer.preferences.topic("orders").unwrap().opted_out);
     assert_eq!(case.suppressed.len(), 1);
-    assert_eq!(case.once, Some(stored.id));
+    assert_eq!(case.once, Some((shop().caller, stored.id)));
     assert_eq!(case.newer, Some((stored.id, false)));
     assert!(f.store.find(&shop(), id).await.unwrap().is_none());
 }

@@ -15,12 +15,17 @@ pub(crate) struct Binary {
 impl Binary {
     /// Starts `tidings ARGUMENTS` and waits until both doors are open.
     pub(crate) fn start(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
+        Self::logging_to(Stdio::inherit(), arguments, variables)
+    }
+
+    /// The same, with its log where the test can read it.
+    pub(crate) fn logging_to(log: Stdio, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_tidings"))
             .args(arguments)
             .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
+            .stderr(log)
             .spawn()
             .unwrap();
         let output = BufReader::new(child.stdout.take().unwrap());

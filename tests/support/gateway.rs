@@ -59,9 +59,18 @@ impl Embedded {
     }
 
     pub(crate) async fn start(folder: tempfile::TempDir, source: Source, now: Timestamp) -> Self {
+        let config = Config::embedded(folder.path());
+        Self::start_with(folder, config, source, now).await
+    }
+
+    pub(crate) async fn start_with(
+        folder: tempfile::TempDir,
+        mut config: Config,
+        source: Source,
+        now: Timestamp,
+    ) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let clock = Arc::new(ManualClock::new(now));
-        let mut config = Config::embedded(folder.path());
         config.server.grpc_address.set_port(0);
         config.server.console_address.set_port(0);
         let setup = Setup {

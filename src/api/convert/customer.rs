@@ -7,12 +7,12 @@ use unic_langid::LanguageIdentifier;
 use super::{Findings, bad_field, channel, has_control, id_in, mask, time, wire_channel};
 use crate::domain::address::{Address, Personal};
 use crate::domain::customer::{ContactPoint, Customer, CustomerId, GUEST_PREFIX, Profile};
+use crate::domain::locale::{LOCALE_RULE, is_locale};
 use crate::domain::rejection::{Rejection, RejectionReason};
 use crate::proto;
 
 const MAX_ID_CHARS: usize = 128;
 const MAX_NAME_CHARS: usize = 256;
-const MAX_LOCALE_CHARS: usize = 35;
 const MAX_ZONE_CHARS: usize = 64;
 /// More than one a channel is refused anyway; this bounds the list of findings.
 const MAX_CONTACT_POINTS: usize = 8;
@@ -99,12 +99,13 @@ pub fn locale(text: &str) -> Result<String, &'static str> {
     if text.is_empty() {
         return Ok(String::new());
     }
-    if text.len() > MAX_LOCALE_CHARS {
-        return Err("a locale has at most 35 characters");
+    if !is_locale(text) {
+        return Err(LOCALE_RULE);
     }
-    text.parse::<LanguageIdentifier>()
-        .map(|locale| locale.to_string())
-        .map_err(|_| "not a well-formed BCP 47 tag such as de-AT")
+    // Extensions have no canonical form that anybody here would look at.
+    Ok(text
+        .parse::<LanguageIdentifier>()
+        .map_or_else(|_| text.to_owned(), |locale| locale.to_string()))
 }
 
 /// A time zone by its IANA name; empty stays empty.

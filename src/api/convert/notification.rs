@@ -60,8 +60,8 @@ const fn wire_message_state(state: MessageState) -> proto::message::State {
         MessageState::Sending => Wire::Sending,
         MessageState::Sent => Wire::Sent,
         MessageState::Delivered => Wire::Delivered,
-        MessageState::Bounced => Wire::Bounced,
-        MessageState::Undeliverable => Wire::Undeliverable,
+        // BOUNCED on the wire is what was taken first and came back; no provider of this release tells of that.
+        MessageState::Bounced | MessageState::Undeliverable => Wire::Undeliverable,
         MessageState::Cancelled => Wire::Cancelled,
         MessageState::Unknown => Wire::Unknown,
     }

@@ -28,7 +28,7 @@ pub(super) const REQUESTS: &str = "SELECT r.shop, r.caller, r.request_id, r.payl
     AND r.request_id = j.value->>2";
 const INSERT_REQUEST: &str = "INSERT INTO request (shop, caller, request_id, payload_hash, notification, create_time) \
     SELECT value->>0, value->>1, value->>2, unhex(value->>3), unhex(value->>4), value->>5 FROM json_each(?1)";
-const INSERT_ONCE: &str = "INSERT INTO once_key (shop, caller, digest, notification) \
+const INSERT_ONCE: &str = "INSERT INTO once_key (shop, digest, caller, notification) \
     SELECT value->>0, value->>1, value->>2, unhex(value->>3) FROM json_each(?1)";
 const SET_MARK: &str = "INSERT INTO collapse (shop, customer, collapse_key, event_time, notification) \
     SELECT value->>0, value->>1, value->>2, value->>3, unhex(value->>4) FROM json_each(?1) WHERE true \
@@ -208,10 +208,11 @@ async fn store(
         let notification = &new.notification;
         if let Some(key) = once_key(notification, &secret) {
             facts.once.entry(key.clone()).or_insert_with(|| {
-                let (identity, digest) = key;
+                let (shop, digest) = key;
+                let caller = notification.identity.caller.clone();
                 let id = hex(notification.id.as_bytes());
-                once_rows.push(json!([identity.shop, identity.caller, digest, id]));
-                notification.id
+                once_rows.push(json!([shop, digest, caller, id]));
+                (caller, notification.id)
             });
         }
         unit.add(Open::new(notification));

@@ -153,10 +153,12 @@ async fn decide_again(
     unit.flush(tx).await
 }
 
-/// Puts an address on the suppression list; the first reason stays. What waits for it is decided again.
+/// Puts an address on the suppression list; the first reason stays. What waits for it is decided again: the messages to it,
+/// and what has no message yet of the customer whose address it is known to be.
 pub(super) async fn suppress(
     tx: &mut Tx,
     key: &AddressKey,
+    owner: Option<&CustomerId>,
     reason: &str,
     now: Timestamp,
 ) -> StoreResult<()> {
@@ -171,10 +173,14 @@ pub(super) async fn suppress(
         .await?;
     let list = serde_json::to_string(&[key]).map_err(corrupt)?;
     let waiting = find_ids(&mut tx.conn, OPEN_BY_DIGEST, list).await?;
+    let held = find_ids(&mut tx.conn, OPEN_BY_CUSTOMER, customer_list(shop, owner)).await?;
     let mut unit = Unit::default();
     unit.load(tx, &waiting).await?;
+    unit.load(tx, &held).await?;
     for open in unit.iter_mut() {
-        open.decide_again(now);
+        if open.held.is_empty() || waiting.contains(&open.head.id) {
+            open.decide_again(now);
+        }
     }
     unit.flush(tx).await
 }

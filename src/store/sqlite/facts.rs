@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use hmac::{KeyInit as _, Mac as _};
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::Value;
 use sqlx::Row as _;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
@@ -16,7 +16,7 @@ use crate::domain::customer::Customer;
 use crate::domain::id::NotificationId;
 use crate::domain::notification::Notification;
 use crate::domain::policy::Pause;
-use crate::domain::shop::{CustomerId, Identity, ShopId};
+use crate::domain::shop::{CallerId, CustomerId, ShopId};
 use crate::store::{Case, StoreResult, USAGE_HORIZON};
 
 /// How many usage rows of one customer are read at most, the newest: a customer who was sent more than this in 400 days is
@@ -39,8 +39,8 @@ pub(super) const MARKS: &str = "SELECT c.shop, c.customer, c.collapse_key, c.eve
     EXISTS (SELECT 1 FROM message m WHERE m.notification = c.notification \
     AND (m.state IN ('sending', 'sent', 'delivered', 'unknown') OR m.maybe_sent <> 0)) FROM json_each(?1) j \
     CROSS JOIN collapse c ON c.shop = j.value->>0 AND c.customer = j.value->>1 AND c.collapse_key = j.value->>2";
-pub(super) const ONCE: &str = "SELECT o.shop, o.caller, o.digest, o.notification FROM json_each(?1) j \
-    CROSS JOIN once_key o ON o.shop = j.value->>0 AND o.caller = j.value->>1 AND o.digest = j.value->>2";
+pub(super) const ONCE: &str = "SELECT o.shop, o.digest, o.caller, o.notification FROM json_each(?1) j \
+    CROSS JOIN once_key o ON o.shop = j.value->>0 AND o.digest = j.value->>1";
 
 /// Shop and customer.
 pub(super) type CustomerKey = (ShopId, CustomerId);
@@ -48,8 +48,8 @@ pub(super) type CustomerKey = (ShopId, CustomerId);
 pub(super) type AddressKey = (ShopId, Channel, String);
 /// Shop, customer, collapse key.
 pub(super) type CollapseKey = (ShopId, CustomerId, String);
-/// Shop, caller, digest of the once key.
-pub(super) type OnceKey = (Identity, String);
+/// Shop, digest of the once key.
+pub(super) type OnceKey = (ShopId, String);
 
 /// The newest notification with a collapse key.
 #[derive(Clone, Copy, Debug)]
@@ -69,7 +69,7 @@ pub(super) struct Facts {
     suppressed: HashMap<AddressKey, String>,
     pauses: HashMap<ShopId, Vec<Pause>>,
     pub(super) marks: HashMap<CollapseKey, Mark>,
-    pub(super) once: HashMap<OnceKey, NotificationId>,
+    pub(super) once: HashMap<OnceKey, (CallerId, NotificationId)>,
 }
 
 pub(super) fn customer_key(notification: &Notification) -> CustomerKey {
@@ -92,7 +92,12 @@ pub(super) fn collapse_key(notification: &Notification) -> Option<CollapseKey> {
 
 pub(super) fn once_key(notification: &Notification, secret: &[u8; 32]) -> Option<OnceKey> {
     let key = &notification.intent.once_key;
-    (!key.is_empty()).then(|| (notification.identity.clone(), digest(secret, "once", key)))
+    (!key.is_empty()).then(|| {
+        (
+            notification.identity.shop.clone(),
+            digest(secret, "once", key),
+        )
+    })
 }
 
 /// A keyed hash of a text, hexadecimal; `purpose` keeps hashes of one kind from those of another.
@@ -158,8 +163,8 @@ impl Facts {
             .filter(|mark| is_newer((mark.event_time, mark.notification), own))
             .map(|mark| (mark.notification, mark.handed_over));
         let once = once_key(&notification, &self.secret)
-            .and_then(|key| self.once.get(&key).copied())
-            .filter(|first| *first != notification.id);
+            .and_then(|key| self.once.get(&key).cloned())
+            .filter(|(_, first)| *first != notification.id);
         Case {
             customer,
             suppressed,
@@ -332,23 +337,20 @@ impl Facts {
         conn: &mut SqliteConnection,
         notifications: &[&Notification],
     ) -> StoreResult<()> {
-        let keys: Vec<_> = notifications
+        let keys: HashSet<_> = notifications
             .iter()
             .filter_map(|one| once_key(one, &self.secret))
-            .map(|(identity, digest)| json!([identity.shop, identity.caller, digest]))
             .collect();
         if keys.is_empty() {
             return Ok(());
         }
-        let list = Value::from(keys).to_string();
+        let list = serde_json::to_value(keys).unwrap_or_default().to_string();
         let rows = sqlx::query(ONCE).bind(list).fetch_all(conn).await?;
         for row in &rows {
-            let identity = Identity {
-                shop: ShopId::new(row.try_get::<String, _>(0)?),
-                caller: crate::domain::shop::CallerId::new(row.try_get::<String, _>(1)?),
-            };
+            let shop = ShopId::new(row.try_get::<String, _>(0)?);
+            let caller = CallerId::new(row.try_get::<String, _>(2)?);
             let first = notification_id(&row.try_get::<Vec<u8>, _>(3)?)?;
-            self.once.insert((identity, row.try_get(2)?), first);
+            self.once.insert((shop, row.try_get(1)?), (caller, first));
         }
         Ok(())
     }

@@ -11,6 +11,7 @@ use super::rows::{cut, read_ids};
 use super::unit::Unit;
 use super::writer::Tx;
 use crate::domain::channel::Category;
+use crate::domain::customer::CustomerId;
 use crate::domain::id::MessageId;
 use crate::domain::notification::{AttemptResult, MessageState};
 use crate::domain::policy::UnknownRule;
@@ -34,8 +35,8 @@ pub(super) async fn run(tx: &mut Tx, settlements: &[&Settlement]) -> StoreResult
         .map(|settlement| settle(&mut unit, settlement, &mut dead))
         .collect();
     unit.flush(tx).await?;
-    for ((key, reason), now) in dead {
-        customers::suppress(tx, &key, &reason, now).await?;
+    for ((key, owner, reason), now) in dead {
+        customers::suppress(tx, &key, Some(&owner), &reason, now).await?;
     }
     Ok(settled)
 }
@@ -43,13 +44,14 @@ pub(super) async fn run(tx: &mut Tx, settlements: &[&Settlement]) -> StoreResult
 fn settle(
     unit: &mut Unit,
     settlement: &Settlement,
-    dead: &mut BTreeMap<(AddressKey, String), Timestamp>,
+    dead: &mut BTreeMap<(AddressKey, CustomerId, String), Timestamp>,
 ) -> bool {
     let now = settlement.now;
     let Some(open) = unit.by_message(settlement.message) else {
         return false;
     };
     let shop = open.head.identity.shop.clone();
+    let owner = open.head.customer.clone();
     let Some(held) = open.message_mut(settlement.message) else {
         return false;
     };
@@ -67,7 +69,7 @@ fn settle(
         && !held.letter.digest.is_empty()
     {
         let key = held.letter.address_key(&shop);
-        dead.insert((key, reason.clone()), now);
+        dead.insert((key, owner, reason.clone()), now);
     }
     end(open, settlement.message, &settlement.ending, now);
     if settlement.attempt.is_some() {

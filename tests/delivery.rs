@@ -1,0 +1,36 @@
+//! Delivery through the whole gateway: real providers, a real mail server, doors that keep to the vendors' contracts, and a
+//! process that is killed.
+#![expect(clippy::unwrap_used, reason = "a test says what it expects by failing")]
+
+#[path = "delivery/arrives.rs"]
+mod arrives;
+#[path = "support/binary.rs"]
+#[expect(dead_code, reason = "shared with tests that use more of it")]
+mod binary;
+#[path = "delivery/called_off.rs"]
+mod called_off;
+#[path = "support/gateway.rs"]
+#[expect(dead_code, reason = "shared with tests that use more of it")]
+mod gateway;
+#[path = "support/http_fake.rs"]
+#[expect(dead_code, reason = "shared with tests that use more of it")]
+mod http_fake;
+#[path = "support/mail_server.rs"]
+#[expect(dead_code, reason = "shared with tests that use more of it")]
+mod mail_server;
+#[path = "delivery/post_office.rs"]
+mod post_office;
+#[path = "delivery/restarts.rs"]
+mod restarts;
+#[path = "delivery/retries.rs"]
+mod retries;
+#[path = "delivery/shop.rs"]
+mod shop;
+#[path = "support/skip.rs"]
+mod skip;
+#[path = "delivery/templates.rs"]
+mod templates;
+#[path = "delivery/unknown.rs"]
+mod unknown;
+#[path = "support/vendor_fakes.rs"]
+mod vendor_fakes;

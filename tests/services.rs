@@ -1,0 +1,66 @@
+//! What the services promise beside sending: customers, templates, streams, explanations, health and reflection, each
+//! through the door of a whole gateway.
+
+mod support {
+    #[expect(dead_code, reason = "each test file uses its part of it")]
+    pub(crate) mod calls;
+    #[expect(dead_code, reason = "each test file uses its part of it")]
+    pub(crate) mod gateway;
+}
+#[path = "services/customers.rs"]
+mod customers;
+#[path = "services/explain.rs"]
+mod explain;
+#[path = "services/routing.rs"]
+mod routing;
+#[path = "services/standard.rs"]
+mod standard;
+#[path = "services/streams.rs"]
+mod streams;
+#[path = "services/templates.rs"]
+mod templates;
+
+use support::calls::{NOON, at};
+use support::gateway::Embedded;
+use tidings::proto::{Channel, ContactPoint, Customer, FieldMask, UpsertCustomerRequest};
+
+async fn at_noon() -> Embedded {
+    Embedded::start_at(at(NOON), None).await
+}
+
+/// `customers/c-1` in Berlin, by mail and phone.
+fn ada() -> Customer {
+    Customer {
+        name: "customers/c-1".into(),
+        given_name: "Ada".into(),
+        time_zone: "Europe/Berlin".into(),
+        contact_points: vec![
+            point(Channel::Email, "ada@example.com"),
+            point(Channel::Sms, "+4915112345678"),
+        ],
+        ..Customer::default()
+    }
+}
+
+fn point(channel: Channel, address: &str) -> ContactPoint {
+    ContactPoint {
+        channel: channel.into(),
+        address: address.into(),
+        ..ContactPoint::default()
+    }
+}
+
+/// The paths of a mask; none of them: no mask.
+fn mask(paths: &[&str]) -> Option<FieldMask> {
+    let paths = paths.iter().map(|&path| path.to_owned()).collect();
+    Some(FieldMask { paths })
+}
+
+async fn upsert(gateway: &Embedded, customer: Customer, paths: &[&str]) -> Customer {
+    let request = UpsertCustomerRequest {
+        customer: Some(customer),
+        update_mask: mask(paths),
+    };
+    let answer = gateway.client.customers().upsert_customer(request).await;
+    answer.unwrap().into_inner().customer.unwrap()
+}
