@@ -156,7 +156,7 @@ fn every_command_line_in_the_guides_can_be_typed() {
         let text = document(guide);
         let typed = blocks(&text)
             .into_iter()
-            .filter(|(language, _)| *language == "")
+            .filter(|(language, _)| language.is_empty())
             .flat_map(|(_, block)| block.lines().map(str::to_owned).collect::<Vec<_>>());
         let told = spans(&text).into_iter().map(|span| (span, true));
         for (line, bare) in typed.map(|line| (line, false)).chain(told) {

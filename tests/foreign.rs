@@ -1,12 +1,5 @@
 //! A caller that shares no code with the gateway: Python's grpcio, by the example in `examples/send.py`, against the binary.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    clippy::indexing_slicing,
-    reason = "a test says what it expects by failing, and what it skips by a line"
-)]
-
 mod support {
     #[expect(dead_code, reason = "each test file uses its part of it")]
     pub(crate) mod binary;

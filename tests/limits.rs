@@ -1,11 +1,5 @@
 //! Every limit of the gRPC door: the value that just passes, the one that is just refused, and what the refusal says.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test says what it expects by failing"
-)]
-
 #[path = "support/calls.rs"]
 #[expect(dead_code, reason = "each test file uses its part of it")]
 mod calls;

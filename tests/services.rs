@@ -1,12 +1,6 @@
 //! What the services promise beside sending: customers, templates, streams, explanations, health and reflection, each
 //! through the door of a whole gateway.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test says what it expects by failing"
-)]
-
 #[path = "support/calls.rs"]
 #[expect(dead_code, reason = "each test file uses its part of it")]
 mod calls;

@@ -49,7 +49,6 @@ fn request(number: usize) -> SendNotificationRequest {
         filename: "invoice.pdf".into(),
         media_type: "application/pdf".into(),
         source: Some(proto::attachment::Source::Content(vec![b'x'; 100 * 1024])),
-        ..proto::Attachment::default()
     };
     SendNotificationRequest {
         intent: Some(NotificationIntent {

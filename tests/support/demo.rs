@@ -5,8 +5,6 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-use tidings::domain::clock::Stopwatch;
-
 /// How long the demo may take for what the tests wait for.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -60,16 +58,11 @@ impl Demo {
 
     /// Waits until its output holds what is looked for.
     pub(crate) fn until<T>(&self, find: impl Fn(&[String]) -> Option<T>) -> T {
-        let waiting = Stopwatch::start();
-        let mut lines = self.said.0.lock().unwrap();
-        loop {
-            if let Some(found) = find(&lines) {
-                return found;
-            }
-            let left = PATIENCE.saturating_sub(waiting.elapsed());
-            assert!(!left.is_zero(), "not said in time: {lines:#?}");
-            lines = self.said.1.wait_timeout(lines, left).unwrap().0;
-        }
+        let lines = self.said.0.lock().unwrap();
+        let missing = |lines: &mut Vec<String>| find(lines).is_none();
+        let waited = self.said.1.wait_timeout_while(lines, PATIENCE, missing);
+        let (lines, _) = waited.unwrap();
+        find(&lines).unwrap_or_else(|| panic!("not said in time: {lines:#?}"))
     }
 
     /// SIGTERM. It ends by itself with code 0 and leaves nothing behind.
