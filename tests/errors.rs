@@ -185,7 +185,7 @@ async fn all_faults_of_the_variables_are_told_with_their_pointers() {
         paths.map(|path| format!("intent.variables/{path}"))
     );
     assert!(
-        refusal.words.contains("number"),
+        refusal.words.contains("Did you mean \"number\"?"),
         "a hint for the misspelt one: {}",
         refusal.words
     );

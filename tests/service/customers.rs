@@ -337,6 +337,7 @@ async fn an_erased_customer_is_nowhere_and_hears_nothing() {
     let order = |send_time| NotificationIntent {
         recipient: customer("c-1"),
         send_time,
+        reference: "orders/4711".into(),
         ..shipped("4711")
     };
     let sent = send(&gateway.client, "now", order(None)).await;
@@ -386,6 +387,16 @@ async fn an_erased_customer_is_nowhere_and_hears_nothing() {
     let shown = format!("{:?}", list.unwrap().into_inner());
     for trace in ["c-1\"", "ada@example.com", "Ada\"", "4711"] {
         assert!(!shown.contains(trace), "{trace} in {shown}");
+    }
+    for filter in ["customer_id = c-1", "reference = \"orders/4711\""] {
+        let list = ListNotificationsRequest {
+            filter: filter.into(),
+            ..Default::default()
+        };
+        let mut service = gateway.client.notifications();
+        let found = service.list_notifications(list).await.unwrap();
+        let found = found.into_inner().notifications;
+        assert!(found.is_empty(), "{filter}: {found:?}");
     }
     gateway.stop().await;
 }
