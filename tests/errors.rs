@@ -1,9 +1,6 @@
 //! The error table of the gRPC door: each reason that can be reached, with its code and what it carries.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test says what it expects by failing"
-)]
+#![expect(clippy::unwrap_used, reason = "a test says what it expects by failing")]
 
 #[path = "errors/asking.rs"]
 mod asking;
