@@ -246,6 +246,7 @@ fn locales_fall_back_to_the_nearest() {
         ("pt-BR", "pt-BR"),
         ("pt", "pt-BR"),
         ("pt-PT", "pt-BR"),
+        ("PT_br", "pt-BR"),
         ("ja", "en"),
         ("", "en"),
         ("!!", "en"),

@@ -146,7 +146,7 @@ impl Bundle {
     /// The shop's locale that comes nearest: the same, its language, its language in another region, the default.
     pub fn resolve_locale(&self, requested: &str) -> String {
         let default = || self.shop.default_locale.clone();
-        let Some(wanted) = language(requested) else {
+        let Some(wanted) = language(&requested.replace('_', "-")) else {
             return default();
         };
         let parsed: Vec<(LanguageIdentifier, &String)> = self
