@@ -2,7 +2,7 @@
 //! at once, not after a night of waiting. The planner, explanations and dry runs all call [`decide`]; it reads nothing but its
 //! arguments, and each rule it asks leaves a line in the trace.
 //!
-//! Digests and channel swaps will stand in [`holds::budget`], country hours beside [`holds::quiet_hours`].
+//! Digests and channel swaps will stand in `holds::budget`, country hours beside `holds::quiet_hours`.
 
 use jiff::Timestamp;
 
