@@ -1,6 +1,7 @@
 //! L0: plain values and pure rules. Nothing here reads a clock, a file or a socket, but `clock` itself.
 
 pub mod address;
+pub mod breaker;
 pub mod budget;
 pub mod channel;
 pub mod clock;

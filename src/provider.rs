@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use crate::domain::breaker::Sign;
 use crate::domain::channel::Channel;
 use crate::domain::content::Outgoing;
 
@@ -17,6 +18,15 @@ pub mod outbox;
 pub mod secret;
 pub mod smtp;
 pub mod twilio;
+
+/// Whom it concerns that a message was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum About {
+    /// This message or its address: the next one may fare better.
+    Message,
+    /// The provider, or our account there: any message would have met the same.
+    Provider,
+}
 
 /// What came of one try.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,11 +44,15 @@ pub enum Handover {
         after: Option<Duration>,
         /// The provider asked to slow down.
         throttled: bool,
+        /// Whom it concerns.
+        about: About,
         /// Its words.
         reply: String,
     },
     /// Not taken, for good.
     Rejected {
+        /// Whom it concerns.
+        about: About,
         /// The address itself is dead: no such mailbox, direct messages closed.
         address_dead: bool,
         /// Its words.
@@ -49,6 +63,30 @@ pub enum Handover {
         /// What was seen.
         reply: String,
     },
+}
+
+impl Handover {
+    /// What it says about the provider.
+    pub fn sign(&self) -> Sign {
+        match self {
+            Self::Accepted { .. } => Sign::Taken,
+            Self::Retry {
+                about: About::Message,
+                ..
+            }
+            | Self::Rejected {
+                about: About::Message,
+                ..
+            } => Sign::Silent,
+            Self::Retry {
+                throttled: true,
+                after,
+                ..
+            } => Sign::Throttled(*after),
+            // An answer that was lost, late or unreadable says as much about the provider as none.
+            Self::Retry { .. } | Self::Rejected { .. } | Self::Unknown { .. } => Sign::Failed,
+        }
+    }
 }
 
 /// A service that delivers on one channel.

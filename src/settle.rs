@@ -99,6 +99,7 @@ mod tests {
     use super::*;
     use crate::domain::policy::Backoff;
     use crate::domain::quiet_hours::DailyWindow;
+    use crate::provider::About;
 
     fn policy() -> Policy {
         Policy {
@@ -146,6 +147,7 @@ mod tests {
         let passing = |after| Handover::Retry {
             after,
             throttled: after.is_some(),
+            about: About::Provider,
             reply: String::new(),
         };
         let of = |tries, after| {
@@ -164,6 +166,7 @@ mod tests {
         let passing = Handover::Retry {
             after: None,
             throttled: false,
+            about: About::Provider,
             reply: String::new(),
         };
         let ending = settle(&passing, tried(Category::Transactional, 1, 5), &policy());
@@ -198,6 +201,7 @@ mod tests {
     #[test]
     fn a_dead_address_is_remembered() {
         let dead = Handover::Rejected {
+            about: About::Message,
             address_dead: true,
             reply: String::new(),
         };

@@ -20,30 +20,20 @@ use twilight_model::id::marker::{UserMarker, WebhookMarker};
 
 use super::http::{self, Answer, Outcome};
 use super::secret::Secret;
-use super::{Handover, Provider, reply_for};
+use super::{About, Handover, Provider};
 use crate::domain::channel::Channel;
 use crate::domain::clock::Clock;
 use crate::domain::content::{Content, Outgoing};
 
+mod answers;
 mod limiter;
 
-use limiter::{Limiter, NotNow, Scope};
+use answers::{Problem, as_message, broken, code, rejected, retry, snowflake, unknown};
+use limiter::{Limiter, Scope};
 
 const MAX_CONTENT_CHARS: usize = 2_000;
 /// How many users' direct message channels are remembered.
 const MAX_OPEN_CHANNELS: usize = 10_000;
-/// After a sign that the credential is refused or we are banned.
-const PAUSE_AFTER_REFUSAL: Duration = Duration::from_secs(60);
-
-/// Discord's JSON error codes that matter here.
-/// <https://discord.com/developers/docs/topics/opcodes-and-status-codes#json>
-mod code {
-    pub(super) const UNKNOWN_CHANNEL: i64 = 10003;
-    pub(super) const UNKNOWN_USER: i64 = 10013;
-    pub(super) const UNKNOWN_WEBHOOK: i64 = 10015;
-    pub(super) const OPENING_CHANNELS_TOO_FAST: i64 = 40003;
-    pub(super) const CANNOT_MESSAGE_USER: i64 = 50007;
-}
 
 /// How messages reach people.
 #[derive(Clone, Debug, Deserialize)]
@@ -182,12 +172,8 @@ impl Discord {
             Err(Problem { code, handover }) => {
                 if remembered && code == Some(code::UNKNOWN_CHANNEL) {
                     self.forget(user);
-                    return retry(
-                        outgoing,
-                        None,
-                        false,
-                        "the channel is gone; it is opened anew",
-                    );
+                    let why = "the channel is gone; it is opened anew";
+                    return retry(outgoing, About::Message, None, false, why);
                 }
                 handover
             }
@@ -236,7 +222,7 @@ impl Discord {
             Err(Problem {
                 handover: Handover::Unknown { reply },
                 ..
-            }) => Err(retry(outgoing, None, false, &reply)),
+            }) => Err(broken(outgoing, &reply)),
             Err(Problem { handover, .. }) => Err(handover),
         }
     }
@@ -259,16 +245,21 @@ impl Discord {
         })?;
         self.limiter
             .take(self.clock.now(), channel)
-            .map_err(|NotNow { wait, throttled }| {
+            .map_err(|not_now| {
+                let about = match not_now.scope {
+                    Scope::Channel(_) => self.of_a_channel(),
+                    Scope::Everything => About::Provider,
+                };
                 let why = "not sent yet, to keep within Discord's limits";
-                Problem::of(retry(outgoing, Some(wait), throttled, why))
+                let (wait, throttled) = (Some(not_now.wait), not_now.throttled);
+                Problem::of(retry(outgoing, about, wait, throttled, why))
             })?;
         match http::call(self.carried(&request, token)).await {
             Outcome::Answer(answer) if (200..=299).contains(&answer.status) => {
                 read(outgoing, &answer).map_err(|why| Problem::of(unknown(outgoing, &why)))
             }
             Outcome::Answer(answer) => Err(self.refusal(&answer, channel, outgoing)),
-            Outcome::NotSent(why) => Err(Problem::of(retry(outgoing, None, false, &why))),
+            Outcome::NotSent(why) => Err(Problem::of(broken(outgoing, &why))),
             Outcome::Lost(why) => Err(Problem::of(unknown(outgoing, &why))),
         }
     }
@@ -295,45 +286,23 @@ impl Discord {
         }
     }
 
-    /// What a status other than 2xx means. Pauses the channel, or everything, where it says so.
+    /// What a status other than 2xx means; keeps the pause that it asks for.
     fn refusal(&self, answer: &Answer, channel: Option<u64>, outgoing: &Outgoing) -> Problem {
-        let json = answer.json();
-        let field = |name: &str| json.as_ref().and_then(|json| json.get(name));
-        let code = field("code").and_then(serde_json::Value::as_i64);
-        let words = match field("message").and_then(serde_json::Value::as_str) {
-            Some(message) => format!("{} {}: {message}", answer.status, code.unwrap_or_default()),
-            None => answer.words(),
-        };
         let now = self.clock.now();
-        let pause = |scope, wait, throttled| self.limiter.pause(now, scope, wait, throttled);
-        let handover = match (answer.status, code) {
-            (429, _) | (_, Some(code::OPENING_CHANNELS_TOO_FAST)) => {
-                let in_body = field("retry_after").and_then(serde_json::Value::as_f64);
-                let wait = answer
-                    .retry_after(now)
-                    .max(in_body.and_then(http::clamp_seconds))
-                    .unwrap_or(Duration::from_secs(5));
-                let global = field("global").and_then(serde_json::Value::as_bool) == Some(true)
-                    || answer.headers.contains_key("x-ratelimit-global");
-                match channel.filter(|_| !global) {
-                    Some(channel) => pause(Scope::Channel(channel), wait, true),
-                    None if global => pause(Scope::Everything, wait, true),
-                    None => {}
-                }
-                retry(outgoing, Some(wait), true, &words)
-            }
-            // A refused credential, a deleted webhook, a ban (403 without Discord's JSON): every further request makes it worse.
-            (401, _) | (403, None) | (_, Some(code::UNKNOWN_WEBHOOK)) => {
-                pause(Scope::Everything, PAUSE_AFTER_REFUSAL, false);
-                retry(outgoing, Some(PAUSE_AFTER_REFUSAL), false, &words)
-            }
-            (_, Some(code::CANNOT_MESSAGE_USER | code::UNKNOWN_USER)) => {
-                rejected(outgoing, true, &words)
-            }
-            (400..=499, Some(_)) | (400, None) => rejected(outgoing, false, &words),
-            _ => retry(outgoing, answer.retry_after(now), false, &words),
-        };
-        Problem { code, handover }
+        let refusal = answers::refusal(answer, now, channel, self.of_a_channel(), outgoing);
+        if let Some(pause) = refusal.pause {
+            self.limiter
+                .pause(now, pause.scope, pause.wait, pause.throttled);
+        }
+        refusal.problem
+    }
+
+    /// Whom it concerns that a channel takes no more: its one customer, or all of a webhook's.
+    fn of_a_channel(&self) -> About {
+        match self.mode {
+            DiscordMode::Dm { .. } => About::Message,
+            DiscordMode::Webhook { .. } => About::Provider,
+        }
     }
 
     fn channel_of(&self, user: Id<UserMarker>) -> Option<u64> {
@@ -357,21 +326,6 @@ impl Discord {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         open.by_user.remove(&user.get());
         open.order.retain(|known| *known != user.get());
-    }
-}
-
-/// A request that did not do what it was for.
-struct Problem {
-    code: Option<i64>,
-    handover: Handover,
-}
-
-impl Problem {
-    fn of(handover: Handover) -> Self {
-        Self {
-            code: None,
-            handover,
-        }
     }
 }
 
@@ -456,39 +410,4 @@ fn cut(text: &str) -> String {
         .take(MAX_CONTENT_CHARS - 1)
         .chain(std::iter::once('…'))
         .collect()
-}
-
-fn snowflake(answer: &Answer) -> Option<u64> {
-    let id: u64 = answer.json()?.get("id")?.as_str()?.parse().ok()?;
-    (id != 0).then_some(id)
-}
-
-fn as_message(_: &Outgoing, answer: &Answer) -> Result<Handover, String> {
-    snowflake(answer)
-        .map(|id| Handover::Accepted {
-            provider_message_id: id.to_string(),
-            reply: answer.status.to_string(),
-        })
-        .ok_or_else(|| format!("no message in the answer: {}", answer.words()))
-}
-
-fn rejected(outgoing: &Outgoing, address_dead: bool, words: &str) -> Handover {
-    Handover::Rejected {
-        address_dead,
-        reply: reply_for(outgoing, words),
-    }
-}
-
-fn retry(outgoing: &Outgoing, after: Option<Duration>, throttled: bool, words: &str) -> Handover {
-    Handover::Retry {
-        after,
-        throttled,
-        reply: reply_for(outgoing, words),
-    }
-}
-
-fn unknown(outgoing: &Outgoing, words: &str) -> Handover {
-    Handover::Unknown {
-        reply: reply_for(outgoing, words),
-    }
 }

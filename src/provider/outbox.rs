@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Handover, Provider};
+use super::{About, Handover, Provider};
 use crate::domain::channel::{Category, Channel};
 use crate::domain::clock::Clock;
 use crate::domain::content::{Content, Outgoing};
@@ -253,6 +253,7 @@ impl Provider for Outbox {
             return Handover::Retry {
                 after: None,
                 throttled: false,
+                about: About::Message,
                 reply: "failed on purpose (chaos)".to_owned(),
             };
         }
@@ -264,6 +265,7 @@ impl Provider for Outbox {
             Err(error) => Handover::Retry {
                 after: None,
                 throttled: false,
+                about: About::Provider,
                 reply: super::clean_reply(&format!("the outbox could not be written: {error}")),
             },
         }

@@ -20,7 +20,7 @@ use tokio::sync::Semaphore;
 use tokio_rustls::TlsConnector;
 
 use super::secret::Secret;
-use super::{Handover, Provider, reply_for};
+use super::{About, Handover, Provider, reply_for};
 use crate::domain::channel::Channel;
 use crate::domain::clock::Clock;
 use crate::domain::content::Outgoing;
@@ -32,7 +32,7 @@ mod session;
 
 use mime::Mail;
 pub use mime::source;
-use reply::Reply;
+use reply::{Reply, Step};
 use session::{BodyEnd, Session};
 
 /// A connection idle for longer is not used again: something in between has forgotten it.
@@ -148,7 +148,11 @@ impl Smtp {
     async fn deliver(&self, outgoing: &Outgoing, mail: &Mail) -> Handover {
         let patience = Duration::from_millis(self.settings.connect_ms);
         let Ok(Ok(_permit)) = tokio::time::timeout(patience, self.room.acquire()).await else {
-            return retry(outgoing, "all connections to the mail server are busy");
+            return retry(
+                outgoing,
+                About::Message,
+                "all connections to the mail server are busy",
+            );
         };
         if let Some(session) = self.take_kept() {
             match self.converse(session, true, outgoing, mail).await {
@@ -159,9 +163,9 @@ impl Smtp {
         match Session::open(&self.settings, &self.tls, self.clock.now()).await {
             Ok(session) => match self.converse(session, false, outgoing, mail).await {
                 Course::Done(handover) => handover,
-                Course::Stale => retry(outgoing, "the mail server hung up"),
+                Course::Stale => broken(outgoing, "the mail server hung up"),
             },
-            Err(why) => retry(outgoing, &why),
+            Err(why) => broken(outgoing, &why),
         }
     }
 
@@ -177,7 +181,7 @@ impl Smtp {
         if mail.needs_utf8_addresses() {
             if !session.takes_utf8_addresses() {
                 let why = "the mail server does not take addresses outside ASCII (SMTPUTF8)";
-                return Course::Done(rejected(outgoing, false, why));
+                return Course::Done(rejected(outgoing, About::Message, false, why));
             }
             parameters.push(MailParameter::SmtpUtfEight);
         }
@@ -188,21 +192,18 @@ impl Smtp {
             Ok(reply) if reply.code == 250 => {}
             // On a kept connection even a refusal may be a late word about the mail before.
             _ if was_kept => return Course::Stale,
-            Ok(reply) => return Course::Done(refused(outgoing, &reply, false)),
-            Err(why) => return Course::Done(retry(outgoing, &why)),
+            Ok(reply) => return Course::Done(refused(outgoing, Step::Sender, &reply)),
+            Err(why) => return Course::Done(broken(outgoing, &why)),
         }
         match session.say(Rcpt::new(mail.to.clone(), Vec::new())).await {
             Ok(reply) if matches!(reply.code, 250 | 251) => {}
-            Ok(reply) => {
-                let dead = reply.says_no_such_mailbox();
-                return Course::Done(refused(outgoing, &reply, dead));
-            }
-            Err(why) => return Course::Done(retry(outgoing, &why)),
+            Ok(reply) => return Course::Done(refused(outgoing, Step::Recipient, &reply)),
+            Err(why) => return Course::Done(broken(outgoing, &why)),
         }
         match session.say(Data).await {
             Ok(reply) if reply.code == 354 => {}
-            Ok(reply) => return Course::Done(refused(outgoing, &reply, false)),
-            Err(why) => return Course::Done(retry(outgoing, &why)),
+            Ok(reply) => return Course::Done(refused(outgoing, Step::Data, &reply)),
+            Err(why) => return Course::Done(broken(outgoing, &why)),
         }
         Course::Done(match session.body(&mail.bytes).await {
             BodyEnd::Answered(reply) if reply.code == 250 => {
@@ -212,9 +213,9 @@ impl Smtp {
             BodyEnd::Answered(reply) if reply.code < 400 => {
                 unknown(outgoing, &format!("an answer that means nothing: {reply}"))
             }
-            BodyEnd::Answered(reply) => refused(outgoing, &reply, false),
+            BodyEnd::Answered(reply) => refused(outgoing, Step::Mail, &reply),
             BodyEnd::Unclear(why) => unknown(outgoing, &why),
-            BodyEnd::Unsent(why) => retry(outgoing, &why),
+            BodyEnd::Unsent(why) => broken(outgoing, &why),
         })
     }
 
@@ -263,7 +264,7 @@ impl Provider for Smtp {
         let now = self.clock.now();
         match mime::build(outgoing, &self.settings.message_id_domain, now) {
             Ok(mail) => self.deliver(outgoing, &mail).await,
-            Err(why) => rejected(outgoing, false, &why),
+            Err(why) => rejected(outgoing, About::Message, false, &why),
         }
     }
 
@@ -291,27 +292,36 @@ fn accepted(outgoing: &Outgoing, reply: &Reply) -> Handover {
 }
 
 /// Sign-in wanted or commands out of order are faults of ours, not of this mail.
-fn refused(outgoing: &Outgoing, reply: &Reply, address_dead: bool) -> Handover {
+fn refused(outgoing: &Outgoing, step: Step, reply: &Reply) -> Handover {
+    let (about, words) = (reply.about(step), reply.to_string());
+    let address_dead = step == Step::Recipient && reply.says_no_such_mailbox();
     match reply.code {
-        503 | 530 | 535 | 538 => retry(outgoing, &reply.to_string()),
-        500..=599 => rejected(outgoing, address_dead, &reply.to_string()),
-        _ => retry(outgoing, &reply.to_string()),
+        503 | 530 | 535 | 538 => retry(outgoing, About::Provider, &words),
+        500..=599 => rejected(outgoing, about, address_dead, &words),
+        _ => retry(outgoing, about, &words),
     }
 }
 
-fn rejected(outgoing: &Outgoing, address_dead: bool, words: &str) -> Handover {
+fn rejected(outgoing: &Outgoing, about: About, address_dead: bool, words: &str) -> Handover {
     Handover::Rejected {
+        about,
         address_dead,
         reply: reply_for(outgoing, words),
     }
 }
 
-fn retry(outgoing: &Outgoing, words: &str) -> Handover {
+fn retry(outgoing: &Outgoing, about: About, words: &str) -> Handover {
     Handover::Retry {
         after: None,
         throttled: false,
+        about,
         reply: reply_for(outgoing, words),
     }
+}
+
+/// There was no conversation, or it broke off.
+fn broken(outgoing: &Outgoing, words: &str) -> Handover {
+    retry(outgoing, About::Provider, words)
 }
 
 fn unknown(outgoing: &Outgoing, words: &str) -> Handover {

@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::http::{self, Answer, Outcome};
 use super::secret::Secret;
-use super::{Handover, Provider, reply_for};
+use super::{About, Handover, Provider, reply_for};
 use crate::domain::channel::Channel;
 use crate::domain::clock::Clock;
 use crate::domain::content::{Content, Outgoing};
@@ -19,6 +19,8 @@ use crate::domain::content::{Content, Outgoing};
 /// Codes that say that this number will never take a message: not valid, not a mobile, STOP was said.
 /// <https://www.twilio.com/docs/api/errors>
 const DEAD_NUMBER_CODES: [i64; 3] = [21211, 21614, 21610];
+/// Codes that say that the sender that we configured is wrong, whoever the message is for.
+const WRONG_SENDER_CODES: [i64; 6] = [21212, 21603, 21606, 21659, 21660, 21703];
 
 /// Where and how text messages are handed over.
 #[derive(Clone, Debug, Deserialize)]
@@ -123,6 +125,7 @@ impl Twilio {
         let passing = |throttled| Handover::Retry {
             after: answer.retry_after(self.clock.now()),
             throttled,
+            about: About::Provider,
             reply: reply.clone(),
         };
         match answer.status {
@@ -137,6 +140,10 @@ impl Twilio {
             // The credential, the address of the service, a redirect: ours to repair, and nobody's message is lost meanwhile.
             300..=399 | 401 | 403 | 404 | 405 | 407 | 408 => passing(false),
             400..=499 => Handover::Rejected {
+                about: match code {
+                    Some(code) if WRONG_SENDER_CODES.contains(&code) => About::Provider,
+                    _ => About::Message,
+                },
                 address_dead: code.is_some_and(|code| DEAD_NUMBER_CODES.contains(&code)),
                 reply,
             },
@@ -175,6 +182,7 @@ impl Provider for Twilio {
     async fn send(&self, outgoing: &Outgoing) -> Handover {
         let Content::Sms { text } = &outgoing.content else {
             return Handover::Rejected {
+                about: About::Message,
                 address_dead: false,
                 reply: "only text messages can be sent here".to_owned(),
             };
@@ -188,6 +196,7 @@ impl Provider for Twilio {
             Outcome::NotSent(why) => Handover::Retry {
                 after: None,
                 throttled: false,
+                about: About::Provider,
                 reply: reply_for(outgoing, &why),
             },
             Outcome::Lost(why) => Handover::Unknown {

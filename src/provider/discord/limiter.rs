@@ -30,6 +30,8 @@ pub(super) struct NotNow {
     pub(super) wait: Duration,
     /// The limits are used up, or Discord asked for it; else the credential is in doubt.
     pub(super) throttled: bool,
+    /// What must not be asked.
+    pub(super) scope: Scope,
 }
 
 #[derive(Debug, Default)]
@@ -62,19 +64,26 @@ impl Limiter {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(closed) = state.closed {
             if closed.until > now {
-                return Err(not_now(now, closed.until, closed.throttled));
+                return Err(not_now(
+                    now,
+                    closed.until,
+                    closed.throttled,
+                    Scope::Everything,
+                ));
             }
             state.closed = None;
         }
-        free_at(&mut state.all, now, GLOBAL).map_err(|at| not_now(now, at, true))?;
+        free_at(&mut state.all, now, GLOBAL)
+            .map_err(|at| not_now(now, at, true, Scope::Everything))?;
         if let Some(channel) = channel {
+            let full = |at| not_now(now, at, true, Scope::Channel(channel));
             state.forget_idle(now);
             let window = state.channels.entry(channel).or_default();
             if let Some(until) = window.closed_until.filter(|until| *until > now) {
-                return Err(not_now(now, until, true));
+                return Err(full(until));
             }
             window.closed_until = None;
-            free_at(&mut window.sent, now, PER_CHANNEL).map_err(|at| not_now(now, at, true))?;
+            free_at(&mut window.sent, now, PER_CHANNEL).map_err(full)?;
             window.sent.push_back(now);
         }
         state.all.push_back(now);
@@ -110,11 +119,12 @@ impl State {
     }
 }
 
-fn not_now(now: Timestamp, at: Timestamp, throttled: bool) -> NotNow {
+fn not_now(now: Timestamp, at: Timestamp, throttled: bool, scope: Scope) -> NotNow {
     let wait = Duration::try_from(at.duration_since(now)).unwrap_or_default();
     NotNow {
         wait: wait.max(Duration::from_secs(1)),
         throttled,
+        scope,
     }
 }
 
@@ -179,6 +189,7 @@ mod tests {
         limiter.pause(at(0), Scope::Everything, Duration::from_secs(60), false);
         let no = limiter.take(at(1_000), None).unwrap_err();
         assert!(!no.throttled);
+        assert_eq!(no.scope, Scope::Everything);
         assert_eq!(wait(&limiter, 60_000, 1), None);
     }
 

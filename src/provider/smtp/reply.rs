@@ -5,6 +5,21 @@
 
 use std::fmt;
 
+use super::super::About;
+
+/// What a reply answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// MAIL: who sends.
+    Sender,
+    /// RCPT: to whom.
+    Recipient,
+    /// DATA, before anything of the mail was sent.
+    Data,
+    /// The final dot: the mail itself.
+    Mail,
+}
+
 /// One whole reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Reply {
@@ -52,6 +67,28 @@ impl Reply {
     pub(super) fn says_no_such_mailbox(&self) -> bool {
         matches!(self.code, 550 | 551 | 553)
             && matches!(self.enhanced(), Some((5, 1, detail)) if !(7..=9).contains(&detail))
+    }
+}
+
+impl Reply {
+    /// Whom a refusal concerns (RFC 3463): mailboxes and content are this mail's, systems, networks and protocol the server's;
+    /// policy is the mail's where the server has seen it, else ours. Without an enhanced code the basic one decides.
+    pub(super) fn about(&self, step: Step) -> About {
+        let of_the_message = match (self.enhanced(), step) {
+            (Some((_, 1, detail)), Step::Recipient) => !(7..=9).contains(&detail),
+            (Some((_, 1, _)), _) => false,
+            (Some((_, 2 | 6, _) | (_, 3, 4)), _) => true,
+            (Some((5, _, _) | (_, 7, _)), Step::Mail) => true,
+            (Some(_), _) => false,
+            (None, Step::Recipient) => matches!(self.code, 450 | 550..=553),
+            (None, Step::Mail) => self.code >= 500,
+            (None, Step::Sender | Step::Data) => false,
+        };
+        if of_the_message {
+            About::Message
+        } else {
+            About::Provider
+        }
     }
 }
 
@@ -166,12 +203,55 @@ mod tests {
         ));
     }
 
+    fn reply(text: &str) -> Reply {
+        match read(format!("{text}\r\n").as_bytes()) {
+            Heard::One(reply) => reply,
+            other => panic!("{text}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_refusal_concerns_the_message_or_the_server() {
+        use Step::{Data, Mail, Recipient, Sender};
+        for (step, text, about) in [
+            (Recipient, "550 5.1.1 no such user", About::Message),
+            (
+                Recipient,
+                "553 5.1.8 sender's domain does not exist",
+                About::Provider,
+            ),
+            (Recipient, "450 4.2.1 mailbox busy", About::Message),
+            (Recipient, "552 5.2.2 mailbox full", About::Message),
+            (Recipient, "550 no", About::Message),
+            (Recipient, "450 not now", About::Message),
+            (Recipient, "421 4.3.2 shutting down", About::Provider),
+            (
+                Recipient,
+                "452 4.3.1 insufficient system storage",
+                About::Provider,
+            ),
+            (Recipient, "451 try later", About::Provider),
+            (Recipient, "554 5.7.1 relay access denied", About::Provider),
+            (Recipient, "450 4.7.1 client host rejected", About::Provider),
+            (Sender, "550 5.1.8 who are you", About::Provider),
+            (Sender, "451 4.3.0 not now", About::Provider),
+            (Sender, "552 5.3.4 too big", About::Message),
+            (Data, "554 no", About::Provider),
+            (Mail, "451 4.3.0 local error", About::Provider),
+            (Mail, "452 no room", About::Provider),
+            (Mail, "554 5.7.1 refused as spam", About::Message),
+            (Mail, "451 4.7.1 ask again", About::Message),
+            (Mail, "552 5.3.4 too big", About::Message),
+            (Mail, "554 no", About::Message),
+            (Mail, "421 4.3.2 shutting down", About::Provider),
+        ] {
+            assert_eq!(reply(text).about(step), about, "{step:?} {text}");
+        }
+    }
+
     #[test]
     fn only_a_missing_mailbox_is_dead() {
-        let dead = |text: &str| match read(text.as_bytes()) {
-            Heard::One(reply) => reply.says_no_such_mailbox(),
-            _ => unreachable!(),
-        };
+        let dead = |text: &str| reply(text.trim_end()).says_no_such_mailbox();
         assert!(dead("550 5.1.1 no such user\r\n"));
         assert!(dead("553 5.1.3 bad address\r\n"));
         assert!(!dead("550 5.7.1 blocked\r\n"));
