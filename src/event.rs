@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use metrics::{counter, gauge, histogram};
 
+use crate::domain::breaker::BreakerState;
 use crate::domain::channel::{Category, Channel};
 use crate::domain::id::{MessageId, NotificationId};
 use crate::domain::notification::AttemptResult;
@@ -35,6 +36,30 @@ pub fn attempted(channel: Channel, provider: &str, result: AttemptResult, took: 
         .record(took.as_secs_f64());
 }
 
+/// What a provider's breaker lets through now.
+pub fn circuit_state(channel: Channel, provider: &str, now: BreakerState) {
+    for state in BreakerState::ALL {
+        let value = if *state == now { 1.0 } else { 0.0 };
+        gauge!("tidings_circuit_breaker_state", "channel" => channel.as_str(), "provider" => provider.to_owned(), "state" => state.as_str())
+            .set(value);
+    }
+}
+
+/// A provider fails whatever it is given.
+pub fn circuit_opened(channel: Channel, provider: &str, wait: Duration) {
+    tracing::error!(%channel, provider, "the provider is failing and is left alone; one message is tried every {} s or so", wait.as_secs());
+}
+
+/// A provider that failed takes messages again.
+pub fn circuit_closed(channel: Channel, provider: &str) {
+    tracing::info!(%channel, provider, "the provider takes messages again");
+}
+
+/// A provider asked to slow down.
+pub fn throttled(channel: Channel, provider: &str, wait: Duration) {
+    tracing::warn!(%channel, provider, "the provider asked to slow down; it gets {} s", wait.as_secs());
+}
+
 /// A template was filled, or could not be.
 pub fn rendered(channel: Channel, template: &str, ok: bool, took: Duration) {
     let template = template.to_owned();
@@ -54,7 +79,7 @@ pub fn render_failed(message: MessageId, notification: NotificationId, sentence:
     tracing::warn!(%message, %notification, "the template could not be filled: {sentence}");
 }
 
-/// A task of the worker panicked; it cost one attempt.
+/// A worker panicked; it cost the message at hand one attempt.
 pub fn worker_panicked(message: MessageId) {
     counter!("tidings_worker_panics_total").increment(1);
     tracing::error!(%message, "a hand-over panicked; the process goes on");

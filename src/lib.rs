@@ -23,6 +23,7 @@ pub mod scheduler;
 // The stages that the flows are made of.
 pub mod admit;
 pub mod decide;
+pub mod gate;
 pub mod render;
 pub mod settle;
 

@@ -1,5 +1,6 @@
 //! L4: from the store to the queue. Keeps a bounded window of ready messages queued for each channel and lane; the rest
-//! waits in the store. Publishing twice is harmless: the fence lets only one claim through.
+//! waits in the store, and all that is new while the gate of its provider is shut. Publishing twice is harmless: the fence
+//! lets only one claim through.
 
 use std::sync::Arc;
 
@@ -8,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::domain::channel::{Channel, Lane};
 use crate::domain::clock::Clock;
 use crate::event;
+use crate::gate::Gates;
 use crate::queue::{Job, Queue};
 use crate::store::bell::Bell;
 use crate::store::{Store, StoreResult};
@@ -16,6 +18,7 @@ use crate::store::{Store, StoreResult};
 pub struct Relay {
     store: Arc<dyn Store>,
     queue: Arc<dyn Queue>,
+    gates: Arc<Gates>,
     clock: Arc<dyn Clock>,
     /// Most jobs outstanding for a (channel, lane).
     window: u32,
@@ -26,12 +29,14 @@ impl Relay {
     pub fn new(
         store: Arc<dyn Store>,
         queue: Arc<dyn Queue>,
+        gates: Arc<Gates>,
         clock: Arc<dyn Clock>,
         window: u32,
     ) -> Self {
         Self {
             store,
             queue,
+            gates,
             clock,
             window,
         }
@@ -63,7 +68,8 @@ impl Relay {
         // Filling up only when half is gone keeps the reading of rows that are queued already rare.
         let outstanding = self.queue.outstanding(channel, lane);
         event::outstanding(&format!("{channel}.{lane}"), outstanding);
-        if outstanding > self.window as usize / 2 {
+        // What nobody may take need not be read again whenever something else changes.
+        if outstanding > self.window as usize / 2 || self.gates.is_shut(channel) {
             return Ok(());
         }
         let ready = self

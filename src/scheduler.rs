@@ -1,5 +1,5 @@
-//! L4: what has come due goes back to the planner: send times, quiet hours, budgets, pauses, ends of the unknown. Any number may
-//! run; the store decides each row once.
+//! L4: what has come due goes back to the planner: send times, quiet hours, budgets, pauses. What has expired is
+//! ended, whoever it waits for. Any number may run; the store decides each row once.
 
 use std::sync::Arc;
 
@@ -53,7 +53,7 @@ impl Scheduler {
                 break;
             }
         }
-        self.store.end_unknown(self.clock.now()).await?;
+        while !stop.is_cancelled() && self.store.end_expired(self.clock.now()).await? > 0 {}
         Ok(())
     }
 }

@@ -27,6 +27,8 @@ pub struct Tried {
     pub now: Timestamp,
     /// In `0.0..1.0`, for jitter.
     pub chance: f64,
+    /// Whether the provider is failing for everybody.
+    pub circuit_open: bool,
 }
 
 /// The ending of one try.
@@ -70,10 +72,10 @@ fn retry(after: Option<Duration>, throttled: bool, tried: Tried, policy: &Policy
             suppress: None,
         };
     }
-    let (result, reason) = if throttled {
-        (AttemptResult::Throttled, Reason::ProviderThrottled)
-    } else {
-        (AttemptResult::Transient, Reason::Retry)
+    let (result, reason) = match (throttled, tried.circuit_open) {
+        (true, _) => (AttemptResult::Throttled, Reason::ProviderThrottled),
+        (false, true) => (AttemptResult::Transient, Reason::ProviderCircuitOpen),
+        (false, false) => (AttemptResult::Transient, Reason::Retry),
     };
     Ending::Retry {
         due_at,
@@ -129,6 +131,7 @@ mod tests {
             expire_time: Timestamp::from_second(1_000 + expires_in).unwrap(),
             now,
             chance: 0.5,
+            circuit_open: false,
         }
     }
 

@@ -190,7 +190,7 @@ pub enum Ending {
         due_at: Timestamp,
         /// `Transient` or `Throttled`.
         result: AttemptResult,
-        /// RETRY, PROVIDER_THROTTLED.
+        /// RETRY, PROVIDER_THROTTLED, PROVIDER_CIRCUIT_OPEN.
         reason: Reason,
     },
     /// Never.
@@ -329,8 +329,9 @@ pub trait Ledger: Send + Sync {
     /// The earliest time at which something waits to be done (a plan, a message, the end of an unknown).
     async fn next_due(&self) -> StoreResult<Option<Timestamp>>;
 
-    /// Ends what was held as unknown and has expired. Returns how many.
-    async fn end_unknown(&self, now: Timestamp) -> StoreResult<usize>;
+    /// Ends what has expired and that nobody else would end: what was held as unknown, and what is ready while no worker takes it.
+    /// A bounded number at a time; returns how many, 0 when nothing is left.
+    async fn end_expired(&self, now: Timestamp) -> StoreResult<usize>;
 }
 
 /// Looking things up.

@@ -1,6 +1,11 @@
-//! L4: from the queue to the provider. For each job: read, fill, claim, hand over, settle, acknowledge, in this order.
-//! The claim comes directly before the first byte and checks everything once more; nothing is acknowledged before its outcome
-//! is committed. A panic costs its own message one attempt and nothing else.
+//! L4: from the queue to the provider. For each job: read, fill, pass the provider's gate, claim, hand over, settle, acknowledge,
+//! in this order. The claim comes directly before the first byte and checks everything once more; nothing is acknowledged before
+//! its outcome is committed. While a gate is shut no job is taken, and one that was taken goes back.
+//!
+//! A panic costs its own message one attempt and nothing else. Before the claim nothing was sent and the same would happen again:
+//! the message ends FAILED / INTERNAL at once. After it nobody knows whether it was sent: it is UNKNOWN, and its category decides,
+//! but after [`MOST_TRIES_WITH_PANIC`] tries it is held, not failed: an end as failed would start the next channel, and the
+//! customer might hear twice.
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
@@ -8,13 +13,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt as _;
+use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 use tokio::task::JoinSet;
 
 use crate::catalog::choice::{bundle_for, locale_for};
 use crate::catalog::{Bundle, Catalog};
 use crate::domain::address::Personal;
-use crate::domain::channel::{Channel, Lane};
+use crate::domain::channel::{Category, Channel, Lane};
 use crate::domain::clock::Clock;
 use crate::domain::content::{Content, Outgoing};
 use crate::domain::customer::Profile;
@@ -23,6 +29,7 @@ use crate::domain::notification::AttemptResult;
 use crate::domain::reason::Reason;
 use crate::domain::sms;
 use crate::event;
+use crate::gate::Gates;
 use crate::provider::{Handover, Provider, clean_reply};
 use crate::queue::{Job, Queue};
 use crate::render::{Filling, Links, render};
@@ -34,6 +41,8 @@ mod tests;
 
 /// How long to wait before asking a store again that did not answer.
 const STORE_PAUSE: Duration = Duration::from_millis(500);
+/// A message whose hand-over panics at this try or a later one is not sent again by itself.
+pub const MOST_TRIES_WITH_PANIC: u32 = 3;
 
 /// What every worker shares.
 pub struct Worker {
@@ -43,13 +52,16 @@ pub struct Worker {
     pub catalog: Arc<Catalog>,
     /// One for each channel.
     pub providers: BTreeMap<Channel, Arc<dyn Provider>>,
+    /// Before each of them.
+    pub gates: Arc<Gates>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// For attempts.
     pub ids: Arc<Ids>,
 }
 
-/// Starts the pools, `size` workers for each channel and lane; they end when the queue is closed and each has finished what it holds.
+/// Starts the pools, `size` workers for each channel and lane; they end when queue and gates are closed and each has finished what it
+/// holds.
 pub async fn pools(
     worker: &Arc<Worker>,
     queue: &dyn Queue,
@@ -61,10 +73,18 @@ pub async fn pools(
             for _ in 0..size(*channel, *lane) {
                 let mut consumer = queue.subscribe(*channel, *lane).await;
                 let worker = worker.clone();
+                let channel = *channel;
                 tasks.spawn(async move {
-                    while let Some(delivery) = consumer.next().await {
-                        worker.work(delivery.job()).await;
-                        delivery.ack();
+                    loop {
+                        if let Some(gate) = worker.gates.of(channel) {
+                            gate.room().await;
+                        }
+                        let Some(delivery) = consumer.next().await else {
+                            return;
+                        };
+                        if worker.work(delivery.job()).await == Worked::Done {
+                            delivery.ack();
+                        }
                     }
                 });
             }
@@ -81,54 +101,119 @@ struct Filled {
     sms_segments: u32,
 }
 
+/// A hand-over that has begun.
+#[derive(Clone)]
+struct Begun {
+    claim: Claim,
+    fence: i64,
+    tries: u32,
+    category: Category,
+    expire_time: Timestamp,
+}
+
+/// What became of a job.
+#[derive(Debug, PartialEq, Eq)]
+enum Worked {
+    /// Whatever happened to the message is in the store.
+    Done,
+    /// Nothing happened; the job is for later.
+    NotNow,
+}
+
 impl Worker {
-    /// Does one job to its end. Whatever happens to the message is in the store when this returns.
-    async fn work(&self, job: Job) {
+    /// Does one job to its end, also when it panics.
+    async fn work(&self, job: Job) -> Worked {
+        let mut begun = None;
+        let worked = AssertUnwindSafe(self.try_work(job, &mut begun))
+            .catch_unwind()
+            .await;
+        if let Ok(worked) = worked {
+            return worked;
+        }
+        event::worker_panicked(job.message);
+        let settlement = match begun {
+            Some(begun) => self.after_lost_handover(begun),
+            None => Settlement {
+                message: job.message,
+                attempt: None,
+                fence: job.fence,
+                ending: Ending::Failed {
+                    reason: Reason::Internal,
+                    suppress: None,
+                },
+                reply: "the gateway's own code panicked before anything was sent".into(),
+                now: self.clock.now(),
+            },
+        };
+        self.record(settlement).await;
+        Worked::Done
+    }
+
+    async fn try_work(&self, job: Job, begun: &mut Option<Begun>) -> Worked {
         let Some(work) = self.read(job).await else {
-            return;
+            return Worked::Done;
         };
-        let filled = match self.try_fill(&work) {
+        let filled = match self.fill(&work) {
             Ok(filled) => filled,
-            Err((reason, sentence)) => return self.cannot_fill(&work, reason, &sentence).await,
+            Err(sentence) => return self.cannot_fill(&work, &sentence).await,
         };
-        let Some(provider) = self.providers.get(&job.channel) else {
+        let served = self.providers.get(&job.channel);
+        let (Some(provider), Some(gate)) = (served, self.gates.of(job.channel)) else {
             return self
-                .cannot_fill(
-                    &work,
-                    Reason::RenderFailed,
-                    "no provider serves this channel",
-                )
+                .cannot_fill(&work, "no provider serves this channel")
                 .await;
+        };
+        let Some(permit) = gate.enter().await else {
+            return Worked::NotNow;
         };
         let claim = self.claim(&work, &filled, provider.name());
         let Some((fence, tries)) = self.begin(&claim).await else {
-            return;
+            return Worked::Done;
         };
+        let begun = begun.insert(Begun {
+            claim,
+            fence,
+            tries,
+            category: work.notification.category,
+            expire_time: work.notification.intent.expire_time,
+        });
 
         let started = self.clock.now();
-        let handover = hand_over(provider.as_ref(), &filled.outgoing).await;
-
+        let handover = provider.send(&filled.outgoing).await;
         let now = self.clock.now();
-        let tried = Tried {
-            category: work.notification.category,
-            tries,
-            expire_time: work.notification.intent.expire_time,
-            now,
-            chance: chance(),
-        };
-        let ending = settle(&handover, tried, &self.catalog.policy());
+        permit.tell(handover.sign());
         let took = Duration::try_from(now.duration_since(started)).unwrap_or_default();
         event::attempted(job.channel, provider.name(), result(&handover), took);
-        let reply = clean_reply(reply(&handover));
-        self.record(Settlement {
-            message: job.message,
-            attempt: Some(claim.attempt),
-            fence,
-            ending,
-            reply,
-            now,
-        })
-        .await;
+        let ending = self.ending(&handover, begun, gate.is_open_circuit());
+        let settlement = settlement(begun, ending, clean_reply(reply(&handover)), now);
+        self.record(settlement).await;
+        Worked::Done
+    }
+
+    fn ending(&self, handover: &Handover, begun: &Begun, circuit_open: bool) -> Ending {
+        let tried = Tried {
+            category: begun.category,
+            tries: begun.tries,
+            expire_time: begun.expire_time,
+            now: self.clock.now(),
+            chance: chance(),
+            circuit_open,
+        };
+        settle(handover, tried, &self.catalog.policy())
+    }
+
+    /// What follows when the code that hands over has panicked: it may have sent.
+    fn after_lost_handover(&self, begun: Begun) -> Settlement {
+        let reply = "the gateway's own code panicked while it was handed over";
+        let lost = Handover::Unknown {
+            reply: reply.to_owned(),
+        };
+        let ending = if begun.tries < MOST_TRIES_WITH_PANIC {
+            self.ending(&lost, &begun, false)
+        } else {
+            Ending::Unknown { resend_at: None }
+        };
+        settlement(&begun, ending, reply.to_owned(), self.clock.now())
     }
 
     /// The message, if the job is still about it.
@@ -139,18 +224,6 @@ impl Worker {
                 Err(error) => self.wait_for_store(&error).await,
             }
         }
-    }
-
-    /// Filling that panics would do so each time: it ends its message and leaves the worker to the others.
-    fn try_fill(&self, work: &Work) -> Result<Filled, (Reason, String)> {
-        std::panic::catch_unwind(AssertUnwindSafe(|| self.fill(work))).map_or_else(
-            |_| {
-                event::worker_panicked(work.message.id);
-                let sentence = "the code that fills the template panicked";
-                Err((Reason::Internal, sentence.to_owned()))
-            },
-            |filled| filled.map_err(|sentence| (Reason::RenderFailed, sentence)),
-        )
     }
 
     fn fill(&self, work: &Work) -> Result<Filled, String> {
@@ -226,10 +299,10 @@ impl Worker {
         render(&filling).map_err(|error| error.to_string())
     }
 
-    async fn cannot_fill(&self, work: &Work, reason: Reason, sentence: &str) {
+    async fn cannot_fill(&self, work: &Work, sentence: &str) -> Worked {
         event::render_failed(work.message.id, work.notification.id, sentence);
         let ending = Ending::Failed {
-            reason,
+            reason: Reason::RenderFailed,
             suppress: None,
         };
         let (message, fence) = (work.message.id, work.message.fence);
@@ -242,6 +315,7 @@ impl Worker {
             now: self.clock.now(),
         })
         .await;
+        Worked::Done
     }
 
     fn claim(&self, work: &Work, filled: &Filled, provider: &str) -> Claim {
@@ -290,17 +364,15 @@ fn full_name(profile: &Profile) -> Personal {
     Personal::new(names.join(" ").trim())
 }
 
-/// One try. A provider that panics may have sent: its outcome is unknown.
-async fn hand_over(provider: &dyn Provider, outgoing: &Outgoing) -> Handover {
-    AssertUnwindSafe(provider.send(outgoing))
-        .catch_unwind()
-        .await
-        .unwrap_or_else(|_| {
-            event::worker_panicked(outgoing.message);
-            Handover::Unknown {
-                reply: "the provider's code panicked".into(),
-            }
-        })
+fn settlement(begun: &Begun, ending: Ending, reply: String, now: Timestamp) -> Settlement {
+    Settlement {
+        message: begun.claim.message,
+        attempt: Some(begun.claim.attempt),
+        fence: begun.fence,
+        ending,
+        reply,
+        now,
+    }
 }
 
 fn result(handover: &Handover) -> AttemptResult {

@@ -53,6 +53,7 @@ promises! {
         an_unknown_is_held_until_its_expiry
         an_unknown_is_sent_again_with_the_same_id
         a_resend_that_expires_ends_as_unknown
+        what_no_worker_takes_ends_at_its_expiry
         dead_processes_are_taken_over
         what_could_not_be_rendered_is_settled_without_a_claim
         cancelling_calls_off_what_is_not_handed_over

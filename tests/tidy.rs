@@ -12,7 +12,7 @@ const LAYERS: &[&[&str]] = &[
     &["domain"],
     &["event", "proto"],
     &["store", "queue", "provider", "catalog"],
-    &["admit", "decide", "render", "settle"],
+    &["admit", "decide", "render", "gate", "settle"],
     &[
         "intake",
         "planner",

@@ -20,6 +20,7 @@ use crate::domain::clock::Clock;
 use crate::domain::id::Ids;
 use crate::domain::shop::Identity;
 use crate::event;
+use crate::gate::Gates;
 use crate::intake::Intake;
 use crate::lifecycle::Running;
 use crate::planner::Planner;
@@ -128,6 +129,7 @@ pub struct Setup {
 pub struct Gateway {
     store: Arc<SqliteStore>,
     queue: Arc<MemoryQueue>,
+    gates: Arc<Gates>,
     running: Running,
     serving: Arc<AtomicBool>,
     health: api::Health,
@@ -179,13 +181,30 @@ impl Gateway {
         let shared: Arc<dyn Store> = store.clone();
         let planner: Arc<dyn Plans> = Arc::new(Planner::new(catalog.clone(), ids.clone()));
         let queue = Arc::new(MemoryQueue::new(config.queue.window));
+        let named = providers
+            .iter()
+            .map(|(channel, one)| (*channel, one.name()));
+        let gates = Arc::new(Gates::new(named, &clock));
         let mut running = Running::default();
 
-        start_flows(&mut running, &config, &shared, &queue, &planner, &clock);
+        let window = u32::try_from(config.queue.window).unwrap_or(u32::MAX);
+        let relay = Relay::new(
+            shared.clone(),
+            queue.clone(),
+            gates.clone(),
+            clock.clone(),
+            window,
+        );
+        let scheduler = Scheduler::new(shared.clone(), planner.clone(), clock.clone());
+        running.flow_tasks.spawn(relay.run(running.flows.clone()));
+        running
+            .flow_tasks
+            .spawn(scheduler.run(running.flows.clone()));
         let pools = Arc::new(Worker {
             store: shared.clone(),
             catalog: catalog.clone(),
             providers,
+            gates: gates.clone(),
             clock: clock.clone(),
             ids: ids.clone(),
         });
@@ -254,6 +273,7 @@ impl Gateway {
         Ok(Self {
             store,
             queue,
+            gates,
             running,
             serving,
             health,
@@ -294,28 +314,15 @@ impl Gateway {
     pub async fn stop(self) -> bool {
         self.serving.store(false, Ordering::Relaxed);
         self.health.not_serving().await;
-        let queue = self.queue;
-        let orderly = self.running.drain(self.drain, || queue.close()).await;
+        let (queue, gates) = (self.queue, self.gates);
+        let close = || {
+            queue.close();
+            gates.close();
+        };
+        let orderly = self.running.drain(self.drain, close).await;
         self.store.close().await;
         orderly
     }
-}
-
-fn start_flows(
-    running: &mut Running,
-    config: &Config,
-    store: &Arc<dyn Store>,
-    queue: &Arc<MemoryQueue>,
-    plans: &Arc<dyn Plans>,
-    clock: &Arc<dyn Clock>,
-) {
-    let window = u32::try_from(config.queue.window).unwrap_or(u32::MAX);
-    let relay = Relay::new(store.clone(), queue.clone(), clock.clone(), window);
-    let scheduler = Scheduler::new(store.clone(), plans.clone(), clock.clone());
-    running.flow_tasks.spawn(relay.run(running.flows.clone()));
-    running
-        .flow_tasks
-        .spawn(scheduler.run(running.flows.clone()));
 }
 
 pub(super) async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {

@@ -232,9 +232,9 @@ impl Ledger for SqliteStore {
         pending::next_due(&mut *self.reader().await?).await
     }
 
-    async fn end_unknown(&self, now: Timestamp) -> StoreResult<usize> {
+    async fn end_expired(&self, now: Timestamp) -> StoreResult<usize> {
         self.writer
-            .call(move |tx| Box::pin(settle::end_unknown(tx, now)))
+            .call(move |tx| Box::pin(settle::end_expired(tx, now)))
             .await
     }
 }

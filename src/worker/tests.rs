@@ -101,15 +101,24 @@ impl Shop {
         let queue = Arc::new(MemoryQueue::new(100));
         let provider = Arc::new(provider);
         let serving: Arc<dyn Provider> = provider.clone();
+        let keeper: Arc<dyn Clock> = clock.clone();
+        let gates = Arc::new(Gates::new([(Channel::Email, "buggy")], &keeper));
         let worker = Arc::new(Worker {
             store: shared.clone(),
             catalog: catalog.clone(),
             providers: BTreeMap::from([(Channel::Email, serving)]),
+            gates: gates.clone(),
             clock: clock.clone(),
             ids: ids.clone(),
         });
         let stop = CancellationToken::new();
-        let relay = Relay::new(shared.clone(), queue.clone(), clock.clone(), 100);
+        let relay = Relay::new(
+            shared.clone(),
+            queue.clone(),
+            gates.clone(),
+            clock.clone(),
+            100,
+        );
         tokio::spawn(relay.run(stop.clone()));
         Self {
             intake: Intake::new(shared, catalog, plans, clock.clone(), ids),

@@ -303,8 +303,8 @@ pub(crate) async fn an_unknown_is_held_until_its_expiry(f: Fixture) {
         .cancel(&shop(), CancelTarget::Notification(one.id), start())
         .await;
     assert_eq!(missed.unwrap().unwrap().missed, 1);
-    assert_eq!(f.store.end_unknown(start() + SECOND).await.unwrap(), 0);
-    assert_eq!(f.store.end_unknown(start() + DAY).await.unwrap(), 1);
+    assert_eq!(f.store.end_expired(start() + SECOND).await.unwrap(), 0);
+    assert_eq!(f.store.end_expired(start() + DAY).await.unwrap(), 1);
     assert_eq!(f.status(one.id).await, Status::UNKNOWN_ENDED);
     let next = f
         .accept(f.intent("ada").category(Category::Marketing))
@@ -349,12 +349,66 @@ pub(crate) async fn a_resend_that_expires_ends_as_unknown(f: Fixture) {
     let claim = f.claim_of(&f.message(one.id).await, end);
     assert_eq!(f.store.claim(claim).await.unwrap(), ClaimOutcome::Refused);
     assert_eq!(f.status(one.id).await, status(Reason::ProviderUnknown));
-    assert_eq!(f.store.end_unknown(end).await.unwrap(), 1);
+    assert_eq!(f.store.end_expired(end).await.unwrap(), 1);
     assert_eq!(
         f.status(one.id).await,
         Status::UNKNOWN_ENDED,
         "not EXPIRED: it may be there"
     );
+}
+
+/// A provider that is left alone, no worker, a worker that has died: nobody claims, and nothing is silent.
+pub(crate) async fn what_no_worker_takes_ends_at_its_expiry(f: Fixture) {
+    let f = f.capped(1);
+    let ready = f
+        .accept(f.intent("ada").category(Category::Marketing))
+        .await;
+    let job = f.message(ready.id).await;
+    let waiting = f.accept(f.intent("bob")).await;
+    let claimed = f.claim(waiting.id, start()).await;
+    let retry = Ending::Retry {
+        due_at: start() + DAY * 2,
+        result: AttemptResult::Transient,
+        reason: Reason::ProviderCircuitOpen,
+    };
+    assert!(f.settle(&claimed, retry, start()).await);
+    assert_eq!(
+        f.status(waiting.id).await,
+        status(Reason::ProviderCircuitOpen)
+    );
+    let resent = f.accept(f.intent("eve")).await;
+    let claimed = f.claim(resent.id, start()).await;
+    let resend_at = Some(start() + SECOND);
+    let unknown = Ending::Unknown { resend_at };
+    assert!(f.settle(&claimed, unknown, start()).await);
+    let sending = f.accept(f.intent("dan")).await;
+    let handing_over = f.claim(sending.id, start()).await;
+
+    let end = start() + DAY;
+    assert_eq!(f.store.end_expired(end - SECOND).await.unwrap(), 0);
+    let mut ended = Vec::new();
+    while ended.last() != Some(&0) {
+        ended.push(f.store.end_expired(end).await.unwrap());
+    }
+    assert_eq!(ended, [3, 1, 0], "the resent one is held first");
+    for id in [ready.id, waiting.id] {
+        let record = f.record(id).await;
+        assert_eq!(record.notification.status, status(Reason::Expired));
+        assert_eq!(record.messages[0].state, MessageState::Cancelled);
+    }
+    assert_eq!(
+        f.status(resent.id).await,
+        Status::UNKNOWN_ENDED,
+        "it may be there"
+    );
+    let claim = f.claim_of(&job, end);
+    assert_eq!(f.store.claim(claim).await.unwrap(), ClaimOutcome::Refused);
+    assert!(f.settle(&handing_over, sent(), end).await);
+    assert_eq!(f.status(sending.id).await, status(Reason::HandedOver));
+    let next = f
+        .accept(f.intent("ada").category(Category::Marketing))
+        .await;
+    assert_eq!(next.status, status(Reason::Ready), "it gave its slot back");
 }
 
 pub(crate) async fn dead_processes_are_taken_over(f: Fixture) {

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::customers;
 use super::facts::AddressKey;
 use super::open::Open;
-use super::rows::{cut, read_ids};
+use super::rows::{Task, cut, read_ids};
 use super::unit::Unit;
 use super::writer::Tx;
 use crate::domain::channel::Category;
@@ -15,13 +15,16 @@ use crate::domain::customer::CustomerId;
 use crate::domain::id::MessageId;
 use crate::domain::notification::{AttemptResult, MessageState};
 use crate::domain::policy::UnknownRule;
-use crate::domain::reason::Reason;
+use crate::domain::reason::{Reason, Status};
 use crate::store::{Ending, Settlement, StoreResult};
 
 pub(super) const SENDING: &str =
     "SELECT DISTINCT m.notification FROM message m WHERE m.state = 'sending'";
 pub(super) const HELD: &str = "SELECT n.id FROM json_each('[\"critical\",\"transactional\",\"bulk\"]') j \
     CROSS JOIN notification n ON n.task = 'unknown' AND n.lane = j.value AND n.due_at <= ?1 LIMIT 1000";
+/// Not what is only being handed over: that has its answer soon.
+pub(super) const EXPIRED: &str = "SELECT n.id FROM notification n WHERE n.task IS NULL AND n.expire_time <= ?1 \
+    AND EXISTS (SELECT 1 FROM message m WHERE m.notification = n.id AND m.state = 'queued') ORDER BY n.expire_time LIMIT 1000";
 /// What an attempt says whose process did not live to see its end.
 const ABANDONED: &str = "the process that was handing it over ended before the answer was recorded";
 
@@ -179,17 +182,24 @@ pub(super) async fn take_over(
     Ok(orphans.len())
 }
 
-/// Ends what was held as unknown and has expired.
-pub(super) async fn end_unknown(tx: &mut Tx, now: Timestamp) -> StoreResult<usize> {
-    let rows = sqlx::query(HELD)
-        .bind(now.as_microsecond())
-        .fetch_all(&mut tx.conn)
-        .await?;
-    let ids = read_ids(&rows)?;
+/// Ends what has expired: what was held as unknown, and what waits for a worker.
+pub(super) async fn end_expired(tx: &mut Tx, now: Timestamp) -> StoreResult<usize> {
+    let mut ids = Vec::new();
+    for statement in [HELD, EXPIRED] {
+        let rows = sqlx::query(statement)
+            .bind(now.as_microsecond())
+            .fetch_all(&mut tx.conn)
+            .await?;
+        ids.extend(read_ids(&rows)?);
+    }
     let mut unit = Unit::default();
     unit.load(tx, &ids).await?;
     for open in unit.iter_mut() {
-        open.end_unknown(now);
+        if open.head.task == Some(Task::Unknown) {
+            open.end_unknown(now);
+        } else {
+            open.call_off(Status::from(Reason::Expired), now);
+        }
     }
     unit.flush(tx).await?;
     Ok(ids.len())

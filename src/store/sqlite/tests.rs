@@ -27,7 +27,7 @@ const LARGE: [&str; 14] = [
     "outcome",
 ];
 
-const STATEMENTS: [&str; 47] = [
+const STATEMENTS: [&str; 48] = [
     accept::REQUESTS,
     accept::OPEN_BY_COLLAPSE,
     cancel::ENDED,
@@ -68,6 +68,7 @@ const STATEMENTS: [&str; 47] = [
     pending::NEXT_MESSAGE,
     plan::DUE,
     plan::WAITERS,
+    settle::EXPIRED,
     settle::HELD,
     unit::LOAD_HEADS,
     unit::LOAD_MESSAGES,

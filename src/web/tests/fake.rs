@@ -226,7 +226,7 @@ impl Ledger for FakeStore {
         unreachable!("the console does not ask")
     }
 
-    async fn end_unknown(&self, _: Timestamp) -> StoreResult<usize> {
+    async fn end_expired(&self, _: Timestamp) -> StoreResult<usize> {
         unreachable!("the console does not write")
     }
 }
