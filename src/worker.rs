@@ -36,9 +36,6 @@ use crate::render::{Filling, Links, render};
 use crate::settle::{Tried, reply, settle};
 use crate::store::{Claim, ClaimOutcome, Ending, Settlement, Store, StoreError, Work};
 
-#[cfg(test)]
-mod tests;
-
 /// How long to wait before asking a store again that did not answer.
 const STORE_PAUSE: Duration = Duration::from_millis(500);
 /// A message whose hand-over panics at this try or a later one is not sent again by itself.

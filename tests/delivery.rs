@@ -6,8 +6,12 @@ mod arrives;
 #[path = "support/binary.rs"]
 #[expect(dead_code, reason = "shared with tests that use more of it")]
 mod binary;
+#[path = "delivery/bugs.rs"]
+mod bugs;
 #[path = "delivery/called_off.rs"]
 mod called_off;
+#[path = "delivery/failing.rs"]
+mod failing;
 #[path = "support/gateway.rs"]
 #[expect(dead_code, reason = "shared with tests that use more of it")]
 mod gateway;
@@ -17,6 +21,8 @@ mod http_fake;
 #[path = "support/mail_server.rs"]
 #[expect(dead_code, reason = "shared with tests that use more of it")]
 mod mail_server;
+#[path = "delivery/poison.rs"]
+mod poison;
 #[path = "delivery/post_office.rs"]
 mod post_office;
 #[path = "delivery/restarts.rs"]
@@ -27,6 +33,8 @@ mod retries;
 mod shop;
 #[path = "support/skip.rs"]
 mod skip;
+#[path = "delivery/slow.rs"]
+mod slow;
 #[path = "delivery/templates.rs"]
 mod templates;
 #[path = "delivery/unknown.rs"]
