@@ -206,3 +206,114 @@ impl Drop for Permit<'_> {
         self.end(Sign::Silent);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use metrics_exporter_prometheus::PrometheusBuilder;
+
+    use super::*;
+    use crate::domain::breaker::MOST_FAILURES;
+    use crate::domain::clock::ManualClock;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(1_700_000_000 + seconds).unwrap()
+    }
+
+    fn gates() -> (Gates, Arc<ManualClock>) {
+        let clock = Arc::new(ManualClock::new(at(0)));
+        let time: Arc<dyn Clock> = clock.clone();
+        let named = [(Channel::Email, "post"), (Channel::Sms, "texts")];
+        (Gates::new(named, &time), clock)
+    }
+
+    /// Whether it is still waiting after others have had their turns.
+    async fn waits<T>(mut entering: std::pin::Pin<&mut impl Future<Output = T>>) -> bool {
+        for _ in 0..10 {
+            if futures::poll!(entering.as_mut()).is_ready() {
+                return false;
+            }
+            tokio::task::yield_now().await;
+        }
+        true
+    }
+
+    async fn fail_until_open(gate: &Gate) {
+        for _ in 0..MOST_FAILURES {
+            gate.enter().await.unwrap().tell(Sign::Failed);
+        }
+        assert!(gate.is_shut());
+    }
+
+    #[tokio::test]
+    async fn the_second_waits_for_the_first_answer_and_a_dropped_permit_is_none() {
+        let (gates, _clock) = gates();
+        let gate = gates.of(Channel::Email).unwrap();
+        let first = gate.enter().await.unwrap();
+        let mut second = std::pin::pin!(gate.enter());
+        let mut room = std::pin::pin!(gate.room());
+        assert!(waits(second.as_mut()).await);
+        assert!(waits(room.as_mut()).await);
+        drop(first);
+        let second = second.await.unwrap();
+        let mut third = std::pin::pin!(gate.enter());
+        assert!(waits(third.as_mut()).await, "nothing was answered yet");
+        second.tell(Sign::Taken);
+        let _third = third.await.unwrap();
+        let _fourth = gate.enter().await.unwrap();
+        room.await;
+    }
+
+    #[tokio::test]
+    async fn a_shut_gate_sends_back_and_opens_by_time() {
+        let (gates, clock) = gates();
+        let gate = gates.of(Channel::Email).unwrap();
+        fail_until_open(gate).await;
+        assert!(gate.enter().await.is_none());
+        assert!(gates.is_shut(Channel::Email) && !gates.is_shut(Channel::Sms));
+        let mut room = std::pin::pin!(gate.room());
+        assert!(waits(room.as_mut()).await);
+        clock.advance_to(at(40));
+        room.await;
+        gate.enter().await.unwrap().tell(Sign::Taken);
+        assert!(!gate.is_open_circuit());
+    }
+
+    #[tokio::test]
+    async fn closing_lets_go_of_all_who_wait() {
+        let (gates, _clock) = gates();
+        let (mail, sms) = (gates.of(Channel::Email), gates.of(Channel::Sms));
+        fail_until_open(mail.unwrap()).await;
+        let _first = sms.unwrap().enter().await.unwrap();
+        let mut room = std::pin::pin!(mail.unwrap().room());
+        let mut second = std::pin::pin!(sms.unwrap().enter());
+        assert!(waits(room.as_mut()).await && waits(second.as_mut()).await);
+        gates.close();
+        room.await;
+        assert!(second.await.is_none());
+    }
+
+    #[tokio::test]
+    async fn the_metrics_show_one_state_of_each() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let metrics = recorder.handle();
+        let _showing = metrics::set_default_local_recorder(&recorder);
+        let (gates, clock) = gates();
+        let state = |name: &str, provider: &str| {
+            let label = format!("provider=\"{provider}\",state=\"{name}\"}} 1\n");
+            metrics.render().contains(&label)
+        };
+        assert!(state("half_open", "post") && state("half_open", "texts"));
+        let gate = gates.of(Channel::Email).unwrap();
+        fail_until_open(gate).await;
+        assert!(state("open", "post") && !state("half_open", "post"));
+        clock.advance_to(at(40));
+        let probe = gate.enter().await.unwrap();
+        assert!(state("half_open", "post") && !state("open", "post"));
+        probe.tell(Sign::Taken);
+        assert!(state("closed", "post"));
+        let wait = Some(Duration::from_secs(7));
+        gate.enter().await.unwrap().tell(Sign::Throttled(wait));
+        assert!(state("throttled", "post") && state("half_open", "texts"));
+    }
+}

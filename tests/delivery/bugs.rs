@@ -299,9 +299,9 @@ async fn filling_that_panics_ends_its_message_and_no_worker() {
     shop.close().await;
 }
 
-/// Panics say nothing about the provider: a thousand of them leave its gate open.
+/// Panics say nothing about the provider: however many, its gate lets the others through.
 #[tokio::test]
-async fn a_thousand_panics_cost_a_thousand_messages_and_nothing_else() {
+async fn three_hundred_panics_cost_their_messages_and_nothing_else() {
     let recorder = PrometheusBuilder::new().build_recorder();
     let metrics = recorder.handle();
     let _counting = metrics::set_default_local_recorder(&recorder);
@@ -311,7 +311,7 @@ async fn a_thousand_panics_cost_a_thousand_messages_and_nothing_else() {
     })
     .await;
     let mut good = Vec::new();
-    for number in 0..1_000 {
+    for number in 0..300 {
         shop.send(&format!("bug{number}@example.com")).await;
         if number % 10 == 0 {
             good.push(shop.send(&format!("ada{number}@example.com")).await);
@@ -322,7 +322,7 @@ async fn a_thousand_panics_cost_a_thousand_messages_and_nothing_else() {
         assert_eq!(shop.times_sent(&record), 1);
     }
     assert_eq!(shop.provider.sent.lock().unwrap().len(), good.len());
-    let panics = "\ntidings_worker_panics_total 1000\n";
+    let panics = "\ntidings_worker_panics_total 300\n";
     for _ in 0..1_000 {
         if metrics.render().contains(panics) {
             break;

@@ -336,6 +336,8 @@ async fn throttling_without_an_end_opens_the_breaker() {
         gateway.clock.advance_to(after(at(NOON), second * 1_001));
         let expected = usize::try_from(second).unwrap() + 1;
         until("one a second", || failures() == expected).await;
+        others_go_on(&gateway.client, &failing, expected).await;
+        assert_eq!(failures(), expected);
     }
     let opened = gateway.clock.now_at();
     gateway.clock.advance_to(after(opened, PAUSE_MILLIS - 10));

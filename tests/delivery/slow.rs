@@ -22,7 +22,7 @@ const SENT: (notification::State, &str) = (notification::State::Sent, "HANDED_OV
 const DEADLINE: Duration = Duration::from_millis(1_500);
 /// What a worker may take beyond its deadline.
 const GRACE: Duration = Duration::from_secs(1);
-const TEXTS: usize = 150;
+const TEXTS: usize = 100;
 /// To a mail server at once, by default.
 const CONNECTIONS: usize = 8;
 
