@@ -129,7 +129,7 @@ impl Worker {
         }
         event::worker_panicked(job.message);
         let settlement = match begun {
-            Some(begun) => self.after_lost_handover(begun),
+            Some(begun) => self.after_lost_handover(&begun),
             None => Settlement {
                 message: job.message,
                 attempt: None,
@@ -200,17 +200,17 @@ impl Worker {
     }
 
     /// What follows when the code that hands over has panicked: it may have sent.
-    fn after_lost_handover(&self, begun: Begun) -> Settlement {
+    fn after_lost_handover(&self, begun: &Begun) -> Settlement {
         let reply = "the gateway's own code panicked while it was handed over";
         let lost = Handover::Unknown {
             reply: reply.to_owned(),
         };
         let ending = if begun.tries < MOST_TRIES_WITH_PANIC {
-            self.ending(&lost, &begun, false)
+            self.ending(&lost, begun, false)
         } else {
             Ending::Unknown { resend_at: None }
         };
-        settlement(&begun, ending, reply.to_owned(), self.clock.now())
+        settlement(begun, ending, reply.to_owned(), self.clock.now())
     }
 
     /// The message, if the job is still about it.

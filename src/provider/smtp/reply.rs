@@ -76,10 +76,10 @@ impl Reply {
     pub(super) fn about(&self, step: Step) -> About {
         let of_the_message = match (self.enhanced(), step) {
             (Some((_, 1, detail)), Step::Recipient) => !(7..=9).contains(&detail),
-            (Some((_, 1, _)), _) => false,
-            (Some((_, 2 | 6, _) | (_, 3, 4)), _) => true,
-            (Some((5, _, _) | (_, 7, _)), Step::Mail) => true,
-            (Some(_), _) => false,
+            (Some((class, subject, detail)), _) => {
+                let of_the_mail = step == Step::Mail && (class == 5 || subject == 7);
+                of_the_mail || matches!((subject, detail), (2 | 6, _) | (3, 4))
+            }
             (None, Step::Recipient) => matches!(self.code, 450 | 550..=553),
             (None, Step::Mail) => self.code >= 500,
             (None, Step::Sender | Step::Data) => false,
@@ -239,6 +239,7 @@ mod tests {
             (Data, "554 no", About::Provider),
             (Mail, "451 4.3.0 local error", About::Provider),
             (Mail, "452 no room", About::Provider),
+            (Mail, "554 5.1.1 no such user", About::Message),
             (Mail, "554 5.7.1 refused as spam", About::Message),
             (Mail, "451 4.7.1 ask again", About::Message),
             (Mail, "552 5.3.4 too big", About::Message),
