@@ -12,10 +12,17 @@ use crate::cli::{self, BenchOptions, BenchPart};
 use crate::lifecycle::asked_to_stop;
 
 mod accept;
+mod chart;
+mod delivery;
+mod fill;
 mod gateway;
 mod load;
 mod machine;
+mod memory;
+mod pure;
 mod report;
+mod sink;
+mod stored;
 
 use machine::Machine;
 use report::Report;
@@ -26,6 +33,10 @@ struct Plan {
     span: Duration,
     callers: usize,
     data: Option<PathBuf>,
+    /// Smaller numbers, to try it out.
+    quick: bool,
+    /// How many the large store holds.
+    stored: Option<u64>,
 }
 
 /// Measures what was asked for and tells it. What was measured before it was asked to stop, or before it failed, is told, too.
@@ -38,6 +49,8 @@ pub(super) async fn run(options: BenchOptions) -> Result<(), Ended> {
         span: Duration::from_secs(options.seconds),
         callers: usize::from(options.callers),
         data: options.data.clone(),
+        quick: options.quick,
+        stored: options.stored,
     };
     let disk = gateway::Folder::new(plan.data.as_deref())?;
     let machine = Machine::look(disk.path());
@@ -51,6 +64,9 @@ pub(super) async fn run(options: BenchOptions) -> Result<(), Ended> {
             "The data lies in memory, where nothing is durable: name a folder on a disk by --data.",
         );
     }
+    if plan.quick {
+        report.note("This was --quick: memory and stored were measured with smaller numbers.");
+    }
     let measured = tokio::select! {
         measured = measure(&plan, &options, &mut report) => measured,
         () = asked => Err("stopped before everything was measured".to_owned()),
@@ -60,6 +76,10 @@ pub(super) async fn run(options: BenchOptions) -> Result<(), Ended> {
     } else {
         report.tell();
     }
+    if let Some(file) = &options.chart {
+        let cannot = |why| format!("{} cannot be written: {why}", file.display());
+        std::fs::write(file, chart::draw(&report)).map_err(cannot)?;
+    }
     Ok(measured?)
 }
 
@@ -67,7 +87,13 @@ async fn measure(plan: &Plan, options: &BenchOptions, report: &mut Report) -> Re
     for part in options.chosen() {
         match part {
             BenchPart::Accept => accept::run(plan, report).await?,
-            other => report.note(format!("{other:?} is not measured yet")),
+            BenchPart::Delivery => delivery::run(plan, report).await?,
+            BenchPart::Decide => pure::decide(plan, report).await?,
+            BenchPart::Render => pure::fill(plan, report).await?,
+            BenchPart::Memory => memory::run(plan, report).await?,
+            BenchPart::Stored => stored::run(plan, report).await?,
+            // It stands for the others.
+            BenchPart::All => {}
         }
     }
     Ok(())

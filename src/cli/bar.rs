@@ -26,6 +26,11 @@ impl Bar {
         self.0.set_position(done);
     }
 
+    /// How many have been made so far.
+    pub fn done(&self) -> u64 {
+        self.0.position()
+    }
+
     /// What is happening.
     pub fn say(&self, what: &str) {
         self.0.set_message(what.to_owned());

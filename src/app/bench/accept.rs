@@ -119,6 +119,9 @@ async fn accepts(plan: &Plan, name: &str, shape: Shape, sending: bool) -> Result
     tallied(&mut figure, &tally);
     figure.fact("stored", stored);
     figure.fact("sent_meanwhile", sent);
+    if sending {
+        figure.remark.push_str(&format!(", {sent} sent meanwhile"));
+    }
     Ok(figure)
 }
 
@@ -129,6 +132,7 @@ pub(super) fn tallied(figure: &mut Figure, tally: &Tally) {
     figure.fact("accepted", tally.accepted);
     figure.fact("counted", tally.counted);
     figure.fact("errors", tally.errors);
+    figure.remark = format!("{} errors", tally.errors);
     if let Some(error) = &tally.first_error {
         figure.fact("first_error", error.as_str());
     }

@@ -25,6 +25,7 @@ pub(super) struct Gateway {
     child: Child,
     grpc: String,
     console: String,
+    data: PathBuf,
 }
 
 impl Gateway {
@@ -63,6 +64,16 @@ impl Gateway {
         kibibytes
             .map(|kibibytes| kibibytes * 1024)
             .ok_or_else(|| format!("{path} tells no VmRSS"))
+    }
+
+    /// How many bytes its store's files have.
+    pub(super) fn store_bytes(&self) -> u64 {
+        let files = std::fs::read_dir(&self.data)
+            .into_iter()
+            .flatten()
+            .flatten();
+        let sizes = files.filter_map(|file| file.metadata().ok());
+        sizes.map(|metadata| metadata.len()).sum()
     }
 
     /// How many notifications its store holds.
@@ -171,6 +182,7 @@ fn start(folder: &Path, settings: &str) -> Result<Gateway, String> {
         child,
         grpc: String::new(),
         console: String::new(),
+        data,
     };
     let lines = lines(&mut gateway.child);
     while gateway.grpc.is_empty() || gateway.console.is_empty() {

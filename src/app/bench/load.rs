@@ -23,6 +23,9 @@ use crate::proto::{
     UpsertCustomerRequest, notification_intent,
 };
 
+/// Begin the ids of customers with and without an address.
+const REACHABLE: &str = "c-";
+const UNREACHABLE: &str = "n-";
 /// What one call may hold.
 const UPSERT_MAX: u64 = 500;
 /// Calls share a connection, as the calls of one service do.
@@ -55,6 +58,8 @@ pub(super) enum Shape {
 /// Where intents come from: each is for the next customer and has a request id of its own.
 pub(super) struct Traffic {
     prefix: String,
+    /// Begins the ids of the customers.
+    people: &'static str,
     customers: u64,
     send_time: Option<Timestamp>,
     variables: Struct,
@@ -134,6 +139,7 @@ impl Traffic {
         });
         Self {
             prefix: prefix.to_owned(),
+            people: REACHABLE,
             customers: customers.max(1),
             send_time,
             variables: variables
@@ -143,6 +149,12 @@ impl Traffic {
             limit: u64::MAX,
             next: AtomicU64::new(0),
         }
+    }
+
+    /// To customers without an address, so that each ends when it is accepted.
+    pub(super) fn unreachable(mut self) -> Self {
+        self.people = UNREACHABLE;
+        self
     }
 
     /// So many and no more.
@@ -175,7 +187,9 @@ impl Traffic {
             order.fields.insert("number".into(), proto::Value { kind });
         }
         let intent = NotificationIntent {
-            recipient: Some(notification_intent::Recipient::CustomerId(customer_id(
+            recipient: Some(notification_intent::Recipient::CustomerId(format!(
+                "{}{}",
+                self.people,
                 number % self.customers,
             ))),
             template: "order.shipped".into(),
@@ -192,27 +206,43 @@ impl Traffic {
     }
 }
 
-fn customer_id(number: u64) -> String {
-    format!("c-{number}")
-}
-
-/// Makes customers known: each has a mail address and a language.
+/// Makes `count` customers known who have a mail address.
 ///
 /// # Errors
 /// A sentence.
 pub(super) async fn introduce(gateway: &Gateway, count: u64) -> Result<(), String> {
+    upsert(gateway, REACHABLE, count, |number| {
+        vec![ContactPoint {
+            channel: Channel::Email.into(),
+            address: format!("c{number}@shop-customers.example.com"),
+            ..ContactPoint::default()
+        }]
+    })
+    .await
+}
+
+/// Makes `count` customers known who have no address.
+///
+/// # Errors
+/// A sentence.
+pub(super) async fn introduce_unreachable(gateway: &Gateway, count: u64) -> Result<(), String> {
+    upsert(gateway, UNREACHABLE, count, |_| Vec::new()).await
+}
+
+async fn upsert(
+    gateway: &Gateway,
+    people: &str,
+    count: u64,
+    points: impl Fn(u64) -> Vec<ContactPoint>,
+) -> Result<(), String> {
     let client = gateway.client().await?;
     let person = |number: u64| UpsertCustomerRequest {
         customer: Some(Customer {
-            name: format!("customers/{}", customer_id(number)),
+            name: format!("customers/{people}{number}"),
             given_name: "Ada".into(),
             locale: "en".into(),
             time_zone: "Europe/Berlin".into(),
-            contact_points: vec![ContactPoint {
-                channel: Channel::Email.into(),
-                address: format!("c{number}@shop-customers.example.com"),
-                ..ContactPoint::default()
-            }],
+            contact_points: points(number),
             source_version: 1,
             ..Customer::default()
         }),

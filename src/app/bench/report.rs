@@ -22,8 +22,10 @@ pub(super) struct Figure {
     pub(super) p99: Option<Duration>,
     /// What was aimed at, in the same unit.
     pub(super) aim: Option<f64>,
-    /// The reference's name and its value.
+    /// A reference of the same run, and what part of it this reaches.
     pub(super) reference: Option<(String, f64)>,
+    /// In few words, what else belongs to it.
+    pub(super) remark: String,
     /// What else belongs to it.
     pub(super) facts: Map<String, Value>,
 }
@@ -47,6 +49,7 @@ impl Figure {
             p99: None,
             aim: None,
             reference: None,
+            remark: String::new(),
             facts: Map::new(),
         }
     }
@@ -56,10 +59,9 @@ impl Figure {
         self.facts.insert(name.to_owned(), value.into());
     }
 
-    /// Its share of the reference of the same run.
-    pub(super) fn ratio(&self) -> Option<f64> {
-        let (_, reference) = self.reference.as_ref()?;
-        (*reference > 0.0).then(|| self.value / reference)
+    /// Sets it beside a reference of the same run, of which it reaches this part.
+    pub(super) fn beside(&mut self, reference: &str, ratio: f64) {
+        self.reference = Some((reference.to_owned(), ratio));
     }
 
     fn json(&self) -> Value {
@@ -73,7 +75,7 @@ impl Figure {
             "p99_ms": self.p99.map(milliseconds),
             "aim": self.aim,
             "reference": self.reference.as_ref().map(|(name, _)| name),
-            "ratio": self.ratio().map(round),
+            "ratio": self.reference.as_ref().map(|(_, ratio)| round(*ratio)),
         });
         if let Some(object) = figure.as_object_mut() {
             object.retain(|_, value| !value.is_null());
@@ -92,17 +94,18 @@ impl Figure {
         let aim = self
             .aim
             .map_or_else(|| "-".into(), |aim| amount(aim, self.unit));
-        let ratio = match (&self.reference, self.ratio()) {
-            (Some((name, _)), Some(ratio)) => format!("{ratio:.2} of {name}"),
-            _ => "-".into(),
-        };
+        let beside = self.reference.as_ref().map_or_else(
+            || "-".into(),
+            |(name, ratio)| format!("{ratio:.2} of {name}"),
+        );
         vec![
             self.what.clone(),
             amount(self.value, self.unit),
             span(self.p50),
             span(self.p99),
             aim,
-            ratio,
+            beside,
+            self.remark.clone(),
         ]
     }
 }
@@ -111,7 +114,7 @@ impl Figure {
 pub(super) struct Report {
     machine: Machine,
     settings: Map<String, Value>,
-    pub(super) figures: Vec<Figure>,
+    figures: Vec<Figure>,
     notes: Vec<String>,
 }
 
@@ -143,12 +146,24 @@ impl Report {
             .iter()
             .find(|figure| figure.name == reference)
             .map(|figure| figure.value);
-        let Some(value) = value else { return };
+        let Some(value) = value.filter(|value| *value > 0.0) else {
+            return;
+        };
         for figure in &mut self.figures {
             if figure.name.starts_with(prefix) {
-                figure.reference = Some((reference.to_owned(), value));
+                figure.beside(reference, figure.value / value);
             }
         }
+    }
+
+    /// The figures so far.
+    pub(super) fn figures(&self) -> &[Figure] {
+        &self.figures
+    }
+
+    /// Where they came about, in a line.
+    pub(super) fn place(&self) -> String {
+        self.machine.sentence()
     }
 
     /// As one document.
@@ -166,7 +181,10 @@ impl Report {
     pub(super) fn tell(&self) {
         cli::line(&self.machine.sentence());
         let rows = self.figures.iter().map(Figure::row);
-        cli::listing(&["what", "figure", "p50", "p99", "aim", "beside"], rows);
+        cli::listing(
+            &["what", "figure", "p50", "p99", "aim", "beside", "besides"],
+            rows,
+        );
         self.notes.iter().for_each(|note| cli::complain(note));
     }
 }
