@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use crate::cli;
 
+mod bench;
 mod build;
 mod captures;
 mod demo;

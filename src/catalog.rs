@@ -4,6 +4,7 @@
 //! one. A bundle is compiled once, named by its content, and stays readable as long as somebody holds it. This module
 //! does not send, decide or store anything; [`crate::render`] is the door to filling a template.
 
+mod bare;
 mod budget;
 mod bundle;
 mod check;
@@ -33,6 +34,7 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+pub use bare::Bare;
 pub use bundle::Bundle;
 pub use finding::{CatalogError, Finding};
 pub use shop::Shop;

@@ -1,6 +1,6 @@
 //! L5: the command line.
 //!
-//! Every command but the hosts (`demo`, `dev`, `serve`, `doctor`) talks to a gateway over gRPC: the command line has
+//! Every command but the hosts (`demo`, `dev`, `serve`, `doctor`, `bench`) talks to a gateway over gRPC: the command line has
 //! no rights and no rules of its own. Tables and colour on a terminal; tabs, no colour and exact times in a pipe; JSON
 //! with `--json`. An error is one line that says what happened and one that says what to do. What hosts do is not
 //! here: the application implements [`Hosts`].
@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use clap::{CommandFactory as _, Parser as _};
 
 mod args;
+mod bar;
 mod bulk;
 mod customers;
 mod explain;
@@ -28,12 +29,13 @@ mod tail;
 mod templates;
 
 pub use args::{
-    Chaos, Cli, Command, ContentOptions, CustomersCommand, DemoOptions, DevOptions, DoctorOptions,
-    ExplainOptions, NotificationsCommand, Part, PreferencesOptions, RenderOptions, SendOptions,
-    ServeOptions, TailOptions, TemplatesCommand, UpsertOptions,
+    BenchOptions, BenchPart, Chaos, Cli, Command, ContentOptions, CustomersCommand, DemoOptions,
+    DevOptions, DoctorOptions, ExplainOptions, NotificationsCommand, Part, PreferencesOptions,
+    RenderOptions, SendOptions, ServeOptions, TailOptions, TemplatesCommand, UpsertOptions,
 };
 
-pub use screen::{Canvas, Size, complain, line, table};
+pub use bar::Bar;
+pub use screen::{Canvas, Size, complain, document, line, listing, table};
 
 use failure::{Exit, Failure};
 use output::Output;
@@ -50,6 +52,8 @@ pub trait Hosts {
     async fn serve(&self, options: ServeOptions) -> i32;
     /// Checks of an installation.
     async fn doctor(&self, options: DoctorOptions) -> i32;
+    /// Measures a gateway of its own.
+    async fn bench(&self, options: BenchOptions) -> i32;
 }
 
 /// Reads the command line. Ends the process itself for `--help` and `--version` (0) and for what cannot be read (2).
@@ -66,6 +70,10 @@ pub async fn run(cli: Cli, hosts: &dyn Hosts) -> ExitCode {
         Command::Doctor(mut options) => {
             options.json = cli.json;
             hosts.doctor(options).await
+        }
+        Command::Bench(mut options) => {
+            options.json = cli.json;
+            hosts.bench(options).await
         }
         command => match talk(&cli.address, cli.json, command).await {
             Ok(()) => Exit::Done as i32,
@@ -88,7 +96,11 @@ async fn talk(address: &str, json: bool, command: Command) -> Result<(), Failure
         Command::Templates(command) => templates::run(address, &mut output, command).await,
         Command::Completions { shell } => completions(shell),
         // The hosts were taken out before.
-        Command::Demo(_) | Command::Dev(_) | Command::Serve(_) | Command::Doctor(_) => Ok(()),
+        Command::Demo(_)
+        | Command::Dev(_)
+        | Command::Serve(_)
+        | Command::Doctor(_)
+        | Command::Bench(_) => Ok(()),
     }
 }
 
@@ -141,6 +153,9 @@ mod tests {
             "customers import customers.jsonl",
             "templates render order.shipped --locale de --part html",
             "completions bash",
+            "bench",
+            "bench accept render --seconds 1 --callers 8 --json --data d --chart c.svg",
+            "bench all --quick --stored 20000",
         ] {
             assert!(read(line).is_ok(), "{line}: {}", read(line).unwrap_err());
         }
@@ -168,6 +183,10 @@ mod tests {
             "demo --speed 0x",
             "dev --chaos fax=5%",
             "completions dos",
+            "bench speed",
+            "bench --seconds 0",
+            "bench --callers 0",
+            "bench stored --stored 5",
         ] {
             assert!(read(line).is_err(), "{line}");
         }

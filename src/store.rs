@@ -27,6 +27,7 @@ use crate::domain::rejection::Rejection;
 use crate::domain::shop::{CallerId, Identity, ShopId};
 
 pub mod bell;
+pub mod floor;
 pub mod sqlite;
 
 /// Why the store did not do it.

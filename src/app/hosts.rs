@@ -7,9 +7,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::build::{Gateway, Setup, StartError};
-use super::{demo, doctor};
+use super::{bench, demo, doctor};
 use crate::catalog::Source;
-use crate::cli::{self, DemoOptions, DevOptions, DoctorOptions, Hosts, ServeOptions};
+use crate::cli::{self, BenchOptions, DemoOptions, DevOptions, DoctorOptions, Hosts, ServeOptions};
 use crate::config::{self, Config, LogFormat};
 use crate::domain::clock::SystemClock;
 use crate::lifecycle::asked_to_stop;
@@ -69,6 +69,11 @@ impl Hosts for Here {
 
     async fn doctor(&self, options: DoctorOptions) -> i32 {
         doctor::run(options).await
+    }
+
+    async fn bench(&self, options: BenchOptions) -> i32 {
+        telemetry::log(&level("warn"), false);
+        told(bench::run(options).await)
     }
 }
 

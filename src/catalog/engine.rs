@@ -224,7 +224,7 @@ impl Engine {
 }
 
 /// The kind and the name of a template file: partials and layouts are called by bare names, others by their path.
-fn name_of(path: &str) -> Option<(Markup, String)> {
+pub(crate) fn name_of(path: &str) -> Option<(Markup, String)> {
     let stem = path.strip_suffix(".hbs")?;
     let (stem, markup) = [
         (".html", Markup::Html),

@@ -9,6 +9,10 @@ use jiff::Timestamp;
 use super::parse;
 use crate::domain::channel::Channel;
 
+mod bench;
+
+pub use bench::{BenchOptions, BenchPart};
+
 /// Where a gateway listens unless told otherwise.
 pub(super) const DEFAULT_ADDRESS: &str = "127.0.0.1:50051";
 
@@ -61,6 +65,8 @@ pub enum Command {
     Templates(TemplatesCommand),
     /// Check configuration, store, templates, providers and clock.
     Doctor(DoctorOptions),
+    /// Measure this machine: a loopback load on a gateway of its own, with a report.
+    Bench(BenchOptions),
     /// Print the completion script of a shell.
     Completions {
         /// Which shell.

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 use comfy_table::{ContentArrangement, Table, presets};
 use terminal_size::{Height, Width};
 
-use super::output;
+use super::output::{self, Output};
 
 /// One line on standard output. A reader that has gone is nobody's loss: the host goes on.
 pub fn line(text: &str) {
@@ -30,6 +30,18 @@ pub fn table<'a>(head: &[&str], rows: impl IntoIterator<Item = Vec<&'a str>>) ->
         table.add_row(row.into_iter().map(output::clean));
     }
     table.trim_fmt()
+}
+
+/// The same with its own colour and width on a terminal; rows with tabs in a pipe.
+pub fn listing(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) {
+    let toned = |row: Vec<String>| row.into_iter().map(Into::into).collect();
+    let rows: Vec<Vec<output::Toned>> = rows.into_iter().map(toned).collect();
+    let _ = Output::standard(false).table(head, &rows);
+}
+
+/// One JSON value: indented for a person, on one line in a pipe.
+pub fn document(value: &serde_json::Value) {
+    let _ = Output::standard(true).json(value);
 }
 
 /// A place on the terminal that is drawn over again and again. Nothing is wiped first, so nothing flickers; a line that is too long

@@ -72,14 +72,30 @@ words! {
     }
 }
 
-/// One line of the trace.
+impl StepOutcome {
+    /// Most lines only say that nothing stood against it.
+    const fn is_pass(&self) -> bool {
+        matches!(self, Self::Pass)
+    }
+}
+
+impl Default for StepOutcome {
+    fn default() -> Self {
+        Self::Pass
+    }
+}
+
+/// One line of the trace. Traces are most of what is kept of a notification, so as values they leave out what goes without
+/// saying.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Step {
     /// Which rule.
     pub rule: Rule,
     /// What it did.
+    #[serde(default, skip_serializing_if = "StepOutcome::is_pass")]
     pub outcome: StepOutcome,
     /// Why, where it did more than pass.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Reason>,
     /// A sentence for a person, without an address in it.
     pub summary: String,
@@ -87,6 +103,7 @@ pub struct Step {
     #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
     pub evidence: serde_json::Map<String, serde_json::Value>,
     /// The channel it is about, if about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channel: Option<Channel>,
 }
 

@@ -91,6 +91,13 @@ mod base64_bytes {
 #[serde(transparent)]
 pub struct Variables(pub serde_json::Map<String, serde_json::Value>);
 
+impl Variables {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
 impl std::fmt::Debug for Variables {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Variables({} fields)", self.0.len())
@@ -103,35 +110,48 @@ pub struct Intent {
     /// For whom.
     pub customer: CustomerId,
     /// The recipient was given inline: a guest.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub guest: bool,
     /// The template key, `order.confirmation`.
     pub template: String,
     /// The bundle that the caller pinned; empty: the live one.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub template_version: String,
     /// Filled into the template.
+    #[serde(default, skip_serializing_if = "Variables::is_empty")]
     pub variables: Variables,
     /// BCP 47; empty: the customer's, then the shop's.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub locale: String,
     /// The caller's wish about channels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub routing: Option<Routing>,
     /// Not before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub send_time: Option<Timestamp>,
     /// Never after. Filled from template and policy when the caller gave none.
     pub expire_time: Timestamp,
     /// Orders intents of one collapse key; time of acceptance when the caller gave none.
     pub event_time: Timestamp,
     /// Only the newest of a customer's with this key is sent; empty: none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub collapse_key: String,
     /// Calls off all that carry it; empty: none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub cancellation_key: String,
     /// The caller's own reference; empty: none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reference: String,
     /// The caller's own words.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
     /// Documents that go with a mail.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attachments: Vec<Attachment>,
     /// Remembered for ever; empty: none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub once_key: String,
     /// The customer as the caller knows them now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contact: Option<ContactSnapshot>,
 }

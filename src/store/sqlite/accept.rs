@@ -14,7 +14,7 @@ use super::facts::{CollapseKey, Facts, Mark, collapse_key, customer_key, once_ke
 use super::lookup;
 use super::open::{Open, is_newer};
 use super::plan::decide;
-use super::rows::{cut, find_ids, hex, notification_id, write_rows};
+use super::rows::{Many, Row, cut, find_ids, notification_id, row};
 use super::unit::Unit;
 use super::writer::Tx;
 use crate::domain::id::NotificationId;
@@ -26,14 +26,19 @@ use crate::store::{AcceptOutcome, NewNotification, Plans, StoreResult};
 pub(super) const REQUESTS: &str = "SELECT r.shop, r.caller, r.request_id, r.payload_hash, r.notification \
     FROM json_each(?1) j CROSS JOIN request r ON r.shop = j.value->>0 AND r.caller = j.value->>1 \
     AND r.request_id = j.value->>2";
-const INSERT_REQUEST: &str = "INSERT INTO request (shop, caller, request_id, payload_hash, notification, create_time) \
-    SELECT value->>0, value->>1, value->>2, unhex(value->>3), unhex(value->>4), value->>5 FROM json_each(?1)";
-const INSERT_ONCE: &str = "INSERT INTO once_key (shop, digest, caller, notification) \
-    SELECT value->>0, value->>1, value->>2, unhex(value->>3) FROM json_each(?1)";
-const SET_MARK: &str = "INSERT INTO collapse (shop, customer, collapse_key, event_time, notification) \
-    SELECT value->>0, value->>1, value->>2, value->>3, unhex(value->>4) FROM json_each(?1) WHERE true \
-    ON CONFLICT (shop, customer, collapse_key) DO UPDATE SET event_time = excluded.event_time, \
-    notification = excluded.notification";
+const INSERT_REQUEST: Many = Many::new(
+    "INSERT INTO request (shop, caller, request_id, payload_hash, notification, create_time) VALUES ",
+    "",
+);
+const INSERT_ONCE: Many = Many::new(
+    "INSERT INTO once_key (shop, digest, caller, notification) VALUES ",
+    "",
+);
+const SET_MARK: Many = Many::new(
+    "INSERT INTO collapse (shop, customer, collapse_key, event_time, notification) VALUES ",
+    " ON CONFLICT (shop, customer, collapse_key) DO UPDATE SET event_time = excluded.event_time, \
+     notification = excluded.notification",
+);
 pub(super) const OPEN_BY_COLLAPSE: &str = "SELECT n.id FROM json_each(?1) j CROSS JOIN notification n \
     ON n.shop = j.value->>0 AND n.customer = j.value->>1 AND n.collapse_key = j.value->>2 AND n.collapse_key <> ''";
 
@@ -210,8 +215,7 @@ async fn store(
             facts.once.entry(key.clone()).or_insert_with(|| {
                 let (shop, digest) = key;
                 let caller = notification.identity.caller.clone();
-                let id = hex(notification.id.as_bytes());
-                once_rows.push(json!([shop, digest, caller, id]));
+                once_rows.push(row![&shop, digest, &caller, notification.id.as_bytes()]);
                 (caller, notification.id)
             });
         }
@@ -239,10 +243,14 @@ async fn store(
             intake.now,
         );
     }
-    write_rows(&mut tx.conn, INSERT_REQUEST, &request_rows(fresh)).await?;
-    write_rows(&mut tx.conn, INSERT_ONCE, &once_rows).await?;
-    let marks: Vec<_> = marks.into_values().collect();
-    write_rows(&mut tx.conn, SET_MARK, &marks).await?;
+    let marks = marks.into_values().collect();
+    for (statement, rows) in [
+        (INSERT_REQUEST, request_rows(fresh)),
+        (INSERT_ONCE, once_rows),
+        (SET_MARK, marks),
+    ] {
+        statement.write(&mut tx.conn, rows).await?;
+    }
     let stored = unit
         .iter()
         .filter_map(|open| Some((open.head.id, open.notification()?)))
@@ -273,7 +281,7 @@ async fn load_rivals(
 fn collapse(
     unit: &mut Unit,
     facts: &mut Facts,
-    marks: &mut HashMap<CollapseKey, Value>,
+    marks: &mut HashMap<CollapseKey, Row>,
     key: CollapseKey,
     new: &Notification,
     now: Timestamp,
@@ -297,13 +305,13 @@ fn collapse(
             facts.release(&customer_key(new), open.head.id);
         }
     }
-    let row = json!([
-        key.0,
-        key.1,
-        key.2,
-        new.intent.event_time.as_microsecond(),
-        hex(new.id.as_bytes())
-    ]);
+    let row = row![
+        &key.0,
+        &key.1,
+        &key.2,
+        new.intent.event_time,
+        new.id.as_bytes()
+    ];
     marks.insert(key.clone(), row);
     facts.marks.insert(
         key,
@@ -315,18 +323,18 @@ fn collapse(
     );
 }
 
-fn request_rows(fresh: &[(&Intake, &NewNotification)]) -> Vec<Value> {
+fn request_rows(fresh: &[(&Intake, &NewNotification)]) -> Vec<Row> {
     fresh
         .iter()
         .map(|(intake, new)| {
-            json!([
-                new.notification.identity.shop,
-                new.notification.identity.caller,
-                new.request_id,
-                hex(&new.payload_hash),
-                hex(new.notification.id.as_bytes()),
-                intake.now.as_microsecond(),
-            ])
+            row![
+                &new.notification.identity.shop,
+                &new.notification.identity.caller,
+                &new.request_id,
+                &new.payload_hash,
+                new.notification.id.as_bytes(),
+                intake.now,
+            ]
         })
         .collect()
 }

@@ -10,7 +10,7 @@ use sqlx::sqlite::SqliteConnection;
 
 use super::error::corrupt;
 use super::facts::{AddressKey, load_customers};
-use super::rows::{cut, find_ids, time, to_json, word, write_rows};
+use super::rows::{Many, Row, cut, find_ids, row, time, to_json, word};
 use super::unit::Unit;
 use super::writer::Tx;
 use crate::domain::customer::{Customer, CustomerId};
@@ -18,12 +18,15 @@ use crate::domain::rejection::{Rejection, RejectionReason};
 use crate::domain::shop::ShopId;
 use crate::store::{Change, StoreResult, Suppression};
 
-const SET_CUSTOMER: &str = "INSERT INTO customer (shop, id, profile, preferences, revision, update_time) \
-    SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5 FROM json_each(?1) WHERE true \
-    ON CONFLICT (shop, id) DO UPDATE SET profile = excluded.profile, preferences = excluded.preferences, \
-    revision = excluded.revision, update_time = excluded.update_time";
-const INSERT_CONSENT: &str = "INSERT INTO consent (shop, customer, entry, record_time) \
-    SELECT value->>0, value->>1, value->>2, value->>3 FROM json_each(?1)";
+const SET_CUSTOMER: Many = Many::new(
+    "INSERT INTO customer (shop, id, profile, preferences, revision, update_time) VALUES ",
+    " ON CONFLICT (shop, id) DO UPDATE SET profile = excluded.profile, preferences = excluded.preferences, \
+     revision = excluded.revision, update_time = excluded.update_time",
+);
+const INSERT_CONSENT: Many = Many::new(
+    "INSERT INTO consent (shop, customer, entry, record_time) VALUES ",
+    "",
+);
 pub(super) const OPEN_BY_CUSTOMER: &str = "SELECT n.id FROM json_each(?1) j CROSS JOIN notification n \
     ON n.shop = j.value->>0 AND n.customer = j.value->>1";
 pub(super) const OPEN_BY_DIGEST: &str = "SELECT DISTINCT m.notification FROM json_each(?1) j CROSS JOIN message m \
@@ -63,10 +66,10 @@ pub(super) async fn change(
     let rows = changed
         .iter()
         .filter_map(|id| customers.get(id))
-        .map(|customer| row(shop, customer))
+        .map(|customer| customer_row(shop, customer))
         .collect::<StoreResult<Vec<_>>>()?;
-    write_rows(&mut tx.conn, SET_CUSTOMER, &rows).await?;
-    write_rows(&mut tx.conn, INSERT_CONSENT, &consents).await?;
+    SET_CUSTOMER.write(&mut tx.conn, rows).await?;
+    INSERT_CONSENT.write(&mut tx.conn, consents).await?;
     decide_again(tx, shop, &changed, now).await?;
     Ok(answers)
 }
@@ -100,7 +103,7 @@ fn new_consents(
     before: Option<&Customer>,
     after: &Customer,
     now: Timestamp,
-) -> StoreResult<Vec<Value>> {
+) -> StoreResult<Vec<Row>> {
     let known = before.map_or(&[][..], |before| &before.preferences.consents);
     after
         .preferences
@@ -109,20 +112,20 @@ fn new_consents(
         .filter(|consent| !known.contains(consent))
         .map(|consent| {
             let entry = to_json(consent)?;
-            Ok(json!([shop, after.id, entry, now.as_microsecond()]))
+            Ok(row![shop, &after.id, entry, now])
         })
         .collect()
 }
 
-fn row(shop: &ShopId, customer: &Customer) -> StoreResult<Value> {
-    Ok(json!([
+fn customer_row(shop: &ShopId, customer: &Customer) -> StoreResult<Row> {
+    Ok(row![
         shop,
-        customer.id,
+        &customer.id,
         to_json(&customer.profile)?,
         to_json(&customer.preferences)?,
         customer.revision,
-        customer.update_time.as_microsecond(),
-    ]))
+        customer.update_time,
+    ])
 }
 
 /// Customers of a shop as one parameter.

@@ -4,13 +4,12 @@
 //! the file is overwritten (`secure_delete`), and the log is folded in and cut after the commit.
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
 use sqlx::Row as _;
 
 use super::customers::{OPEN_BY_CUSTOMER, customer_list};
 use super::facts::digest;
 use super::open::{Change, Charge, ERASED_PREFIX, Open};
-use super::rows::{find_ids, from_json, hex, id_list, to_json, write_rows};
+use super::rows::{Many, Row, find_ids, from_json, id_list, row, to_json};
 use super::unit::Unit;
 use super::writer::Tx;
 use crate::domain::customer::CustomerId;
@@ -28,12 +27,18 @@ pub(super) const ENDED_BY_CUSTOMER: &str = "SELECT h.id FROM json_each(?1) j CRO
     ON h.shop = j.value->>0 AND h.customer = j.value->>1";
 pub(super) const DETAILS: &str = "SELECT d.notification, d.intent, d.decision FROM json_each(?1) j \
     CROSS JOIN detail d ON d.notification = unhex(j.value)";
-pub(super) const SET_DETAIL: &str = "UPDATE detail AS d SET intent = j.value->>1, decision = j.value->>2 FROM json_each(?1) j \
-    WHERE d.notification = unhex(j.value->>0)";
-pub(super) const SET_OPEN: &str = "UPDATE notification AS n SET customer = j.value->>1, collapse_key = '', \
-    cancellation_key = '', reference = '' FROM json_each(?1) j WHERE n.id = unhex(j.value->>0)";
-pub(super) const SET_ENDED: &str = "UPDATE history AS h SET customer = j.value->>1, collapse_key = '', \
-    cancellation_key = '', reference = '' FROM json_each(?1) j WHERE h.id = unhex(j.value->>0)";
+pub(super) const SET_DETAIL: Many = Many::new(
+    "UPDATE detail AS d SET intent = j.column2, decision = j.column3 FROM (VALUES ",
+    ") AS j WHERE d.notification = j.column1",
+);
+pub(super) const SET_OPEN: Many = Many::new(
+    "UPDATE notification AS n SET customer = j.column2, collapse_key = '', cancellation_key = '', reference = '' FROM (VALUES ",
+    ") AS j WHERE n.id = j.column1",
+);
+pub(super) const SET_ENDED: Many = Many::new(
+    "UPDATE history AS h SET customer = j.column2, collapse_key = '', cancellation_key = '', reference = '' FROM (VALUES ",
+    ") AS j WHERE h.id = j.column1",
+);
 pub(super) const DROP_CONTENT: &str =
     "DELETE FROM content WHERE notification IN (SELECT unhex(value) FROM json_each(?1))";
 pub(super) const CLEAR_MESSAGES: &str = "UPDATE message SET address = '', digest = '' \
@@ -114,7 +119,7 @@ async fn anonymise(tx: &mut Tx, ids: &[NotificationId], pseudonym: &CustomerId) 
         .await?;
     let mut details = Vec::with_capacity(rows.len());
     for row in &rows {
-        let id = hex(&row.try_get::<Vec<u8>, _>(0)?);
+        let id = row.try_get::<Vec<u8>, _>(0)?;
         let intent: Intent = from_json(&row.try_get::<String, _>(1)?)?;
         let decision: Option<Decision> = row
             .try_get::<Option<String>, _>(2)?
@@ -124,15 +129,15 @@ async fn anonymise(tx: &mut Tx, ids: &[NotificationId], pseudonym: &CustomerId) 
             .map(|decision| to_json(&without_facts(decision)))
             .transpose()?;
         let intent = to_json(&without_person(intent, pseudonym))?;
-        details.push(json!([id, intent, decision]));
+        details.push(row![id.as_slice(), intent, decision]);
     }
-    let names: Vec<Value> = ids
+    let names: Vec<Row> = ids
         .iter()
-        .map(|id| json!([hex(id.as_bytes()), pseudonym]))
+        .map(|id| row![id.as_bytes(), pseudonym])
         .collect();
-    write_rows(&mut tx.conn, SET_DETAIL, &details).await?;
-    write_rows(&mut tx.conn, SET_OPEN, &names).await?;
-    write_rows(&mut tx.conn, SET_ENDED, &names).await?;
+    SET_DETAIL.write(&mut tx.conn, details).await?;
+    SET_OPEN.write(&mut tx.conn, names.clone()).await?;
+    SET_ENDED.write(&mut tx.conn, names).await?;
     for statement in [DROP_CONTENT, CLEAR_ATTEMPTS, CLEAR_MESSAGES] {
         sqlx::query(statement)
             .bind(list.as_str())

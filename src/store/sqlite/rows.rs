@@ -1,14 +1,14 @@
 //! How values lie in rows: times as microseconds, ids as bytes, words as words, whole batches as one JSON parameter.
 //!
-//! A statement about many rows takes them as one JSON array and `json_each`, so that its text never changes, is prepared
-//! once, and costs one round trip. Ids travel in it as hexadecimal.
+//! A statement about many rows costs one round trip. What is looked up comes as one JSON array and `json_each`, with ids as
+//! hexadecimal; what is written comes as bound values, several rows a statement ([`Many`]), which is the quickest way in.
 
 use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
-use sqlx::{Row as _, SqliteExecutor};
+use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqliteRow};
+use sqlx::{Arguments as _, Row as _, SqliteExecutor};
 
 use super::error::corrupt;
 use crate::domain::channel::{Category, Channel};
@@ -16,11 +16,7 @@ use crate::domain::id::{AttemptId, MessageId, NotificationId};
 use crate::domain::notification::{Attempt, Message};
 use crate::domain::reason::Status;
 use crate::domain::shop::{CallerId, CustomerId, Identity, ShopId};
-use crate::store::StoreResult;
-
-/// Rows that one statement takes at most, and about how many bytes of them.
-const ROWS_PER_STATEMENT: usize = 512;
-const BYTES_PER_STATEMENT: usize = 8 << 20;
+use crate::store::{StoreError, StoreResult};
 
 /// The columns of a notification's row, in the order that [`Head::read`] expects; `n` is the table's alias.
 macro_rules! head_columns {
@@ -103,33 +99,113 @@ pub(super) fn message_list<'a>(ids: impl IntoIterator<Item = &'a MessageId>) -> 
     Value::from_iter(ids.into_iter().map(|id| hex(id.as_bytes()))).to_string()
 }
 
-/// Runs a statement over many rows, in as few statements as the limits allow. Returns the last inserted row id.
-pub(super) async fn write_rows(
-    connection: &mut SqliteConnection,
-    statement: &'static str,
-    rows: &[Value],
-) -> StoreResult<i64> {
-    let mut last = 0;
-    let mut text = String::from("[");
-    let mut waiting = 0;
-    for (index, row) in rows.iter().enumerate() {
-        if waiting > 0 {
-            text.push(',');
-        }
-        text.push_str(&to_json(row)?);
-        waiting += 1;
-        let full = waiting >= ROWS_PER_STATEMENT || text.len() >= BYTES_PER_STATEMENT;
-        if full || index + 1 == rows.len() {
-            text.push(']');
-            let done = sqlx::query(statement)
-                .bind(std::mem::replace(&mut text, String::from("[")))
+/// A value of a row that is written.
+#[derive(Clone, Debug)]
+pub(super) enum Cell {
+    Null,
+    Int(i64),
+    Text(String),
+    Bytes(Vec<u8>),
+}
+
+macro_rules! cells {
+    ($($from:ty: |$value:ident| $cell:expr;)+) => {
+        $(impl From<$from> for Cell {
+            fn from($value: $from) -> Self {
+                $cell
+            }
+        })+
+    };
+}
+
+cells! {
+    i64: |value| Self::Int(value);
+    u32: |value| Self::Int(i64::from(value));
+    bool: |value| Self::Int(i64::from(value));
+    &str: |value| Self::Text(value.to_owned());
+    &String: |value| Self::Text(value.clone());
+    String: |value| Self::Text(value);
+    &[u8]: |value| Self::Bytes(value.to_vec());
+    &[u8; 16]: |value| Self::Bytes(value.to_vec());
+    &[u8; 32]: |value| Self::Bytes(value.to_vec());
+    Timestamp: |value| Self::Int(value.as_microsecond());
+    &ShopId: |value| Self::Text(value.as_str().to_owned());
+    &CallerId: |value| Self::Text(value.as_str().to_owned());
+    &CustomerId: |value| Self::Text(value.as_str().to_owned());
+}
+
+impl<T: Into<Self>> From<Option<T>> for Cell {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::Null, Into::into)
+    }
+}
+
+/// A row to be written, its values in the order of the statement's columns.
+macro_rules! row {
+    ($($value:expr),* $(,)?) => {
+        vec![$($crate::store::sqlite::rows::Cell::from($value)),*]
+    };
+}
+pub(super) use row;
+
+/// A row to be written.
+pub(super) type Row = Vec<Cell>;
+
+/// A statement that writes many rows: `before`, the rows as a `VALUES` list, `after`. In an update the list is read as
+/// `j.column1`, `j.column2`, and so on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Many {
+    before: &'static str,
+    after: &'static str,
+}
+
+/// How many rows go into one statement. Only these, so that all texts together are few and each is prepared once.
+const AT_ONCE: [usize; 4] = [128, 32, 8, 1];
+
+impl Many {
+    pub(super) const fn new(before: &'static str, after: &'static str) -> Self {
+        Self { before, after }
+    }
+
+    /// The statement for `rows` rows of `width` columns.
+    pub(super) fn text(&self, rows: usize, width: usize) -> String {
+        let row = format!("({})", vec!["?"; width].join(","));
+        let rows = vec![row; rows].join(",");
+        format!("{}{rows}{}", self.before, self.after)
+    }
+
+    /// Writes the rows, all of one width. Returns the last inserted row id.
+    pub(super) async fn write(
+        &self,
+        connection: &mut SqliteConnection,
+        rows: Vec<Row>,
+    ) -> StoreResult<i64> {
+        let width = rows.first().map_or(0, Vec::len);
+        let mut left = rows.len();
+        let mut rows = rows.into_iter();
+        let mut last = 0;
+        while left > 0 {
+            let count = AT_ONCE.into_iter().find(|size| *size <= left).unwrap_or(1);
+            let mut values = SqliteArguments::default();
+            values.reserve(count * width, 0);
+            for cell in rows.by_ref().take(count).flatten() {
+                match cell {
+                    Cell::Null => values.add(None::<i64>),
+                    Cell::Int(number) => values.add(number),
+                    Cell::Text(text) => values.add(text),
+                    Cell::Bytes(bytes) => values.add(bytes),
+                }
+                .map_err(|error| StoreError::Corrupt(error.to_string()))?;
+            }
+            let text = sqlx::AssertSqlSafe(self.text(count, width));
+            let done = sqlx::query_with(text, values)
                 .execute(&mut *connection)
                 .await?;
             last = done.last_insert_rowid();
-            waiting = 0;
+            left -= count;
         }
+        Ok(last)
     }
-    Ok(last)
 }
 
 /// The notification ids that a statement with one parameter finds.
@@ -236,32 +312,44 @@ impl Head {
         })
     }
 
-    /// The row as an array: the columns of [`head_columns`], then the lane, then the time that it ended.
-    pub(super) fn values(&self) -> Value {
-        json!([
-            hex(self.id.as_bytes()),
-            self.identity.shop,
-            self.identity.caller,
-            self.customer,
-            self.category,
-            self.topic,
-            self.template,
-            self.accepted_bundle,
-            self.bundle,
-            self.status.state,
-            self.status.reason,
+    /// The row: the columns of [`head_columns`], then the lane.
+    pub(super) fn row(&self) -> Row {
+        row![
+            self.id.as_bytes(),
+            &self.identity.shop,
+            &self.identity.caller,
+            &self.customer,
+            self.category.as_str(),
+            &self.topic,
+            &self.template,
+            &self.accepted_bundle,
+            &self.bundle,
+            self.status.state.as_str(),
+            self.status.reason.as_str(),
             self.task.map(Task::as_str),
-            self.due_at.map(Timestamp::as_microsecond),
-            self.expire_time.as_microsecond(),
-            self.event_time.as_microsecond(),
-            self.create_time.as_microsecond(),
-            self.update_time.as_microsecond(),
-            self.collapse_key,
-            self.cancellation_key,
-            self.reference,
-            self.category.lane(),
-            self.update_time.as_microsecond(),
-        ])
+            self.due_at,
+            self.expire_time,
+            self.event_time,
+            self.create_time,
+            self.update_time,
+            &self.collapse_key,
+            &self.cancellation_key,
+            &self.reference,
+            self.category.lane().as_str(),
+        ]
+    }
+
+    /// What changes while it is open: id, bundle, state, reason, task, due time, update time.
+    pub(super) fn change(&self) -> Row {
+        row![
+            self.id.as_bytes(),
+            &self.bundle,
+            self.status.state.as_str(),
+            self.status.reason.as_str(),
+            self.task.map(Task::as_str),
+            self.due_at,
+            self.update_time,
+        ]
     }
 }
 
@@ -309,28 +397,44 @@ impl Letter {
         (shop.clone(), self.message.channel, self.digest.clone())
     }
 
-    /// The row as an array: the columns of [`message_columns`], then the shop.
-    pub(super) fn values(&self, shop: &ShopId) -> StoreResult<Value> {
+    /// The row: the columns of [`message_columns`], then the shop.
+    pub(super) fn row(&self, shop: &ShopId) -> StoreResult<Row> {
         let message = &self.message;
-        Ok(json!([
-            hex(message.id.as_bytes()),
-            hex(message.notification.as_bytes()),
-            message.channel,
+        Ok(row![
+            message.id.as_bytes(),
+            message.notification.as_bytes(),
+            message.channel.as_str(),
             message.address.reveal(),
-            self.digest,
-            message.lane,
-            message.state,
+            &self.digest,
+            message.lane.as_str(),
+            message.state.as_str(),
             message.fence,
             message.tries,
-            i64::from(self.maybe_sent),
-            message.due_at.as_microsecond(),
-            message.provider,
-            message.provider_message_id,
-            message.variant,
+            self.maybe_sent,
+            message.due_at,
+            &message.provider,
+            &message.provider_message_id,
+            &message.variant,
             message.sms_segments,
             to_json(&message.fallback)?,
             shop,
-        ]))
+        ])
+    }
+
+    /// What changes: id, state, fence, tries, doubt, due time, provider and its id, segments.
+    pub(super) fn change(&self) -> Row {
+        let message = &self.message;
+        row![
+            message.id.as_bytes(),
+            message.state.as_str(),
+            message.fence,
+            message.tries,
+            self.maybe_sent,
+            message.due_at,
+            &message.provider,
+            &message.provider_message_id,
+            message.sms_segments,
+        ]
     }
 }
 

@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 
 use super::open::{Change, Charge, Open};
 use super::rows::{
-    Head, Letter, find_ids, head_columns, hex, id_list, message_columns, message_list, to_json,
-    write_rows,
+    Head, Letter, Many, Row, find_ids, head_columns, hex, id_list, message_columns, message_list,
+    row, to_json,
 };
 use super::writer::Tx;
 use crate::domain::id::{MessageId, NotificationId};
@@ -34,63 +34,82 @@ pub(super) const LOAD_MESSAGES: &str = concat!(
 );
 pub(super) const BY_MESSAGE: &str = "SELECT DISTINCT m.notification FROM json_each(?1) j CROSS JOIN message m ON m.id = unhex(j.value)";
 
-const INSERT_OPEN: &str = "INSERT INTO notification (id, shop, caller, customer, category, topic, template, accepted_bundle, \
-    bundle, state, reason, task, due_at, expire_time, event_time, create_time, update_time, collapse_key, cancellation_key, \
-    reference, lane) SELECT unhex(value->>0), value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, value->>7, \
-    value->>8, value->>9, value->>10, value->>11, value->>12, value->>13, value->>14, value->>15, value->>16, value->>17, \
-    value->>18, value->>19, value->>20 FROM json_each(?1)";
-const INSERT_HISTORY: &str = "INSERT INTO history (id, shop, caller, customer, category, topic, template, accepted_bundle, \
-    bundle, state, reason, task, due_at, expire_time, event_time, create_time, update_time, collapse_key, cancellation_key, \
-    reference, lane, final_time) SELECT unhex(value->>0), value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, \
-    value->>7, value->>8, value->>9, value->>10, value->>11, value->>12, value->>13, value->>14, value->>15, value->>16, \
-    value->>17, value->>18, value->>19, value->>20, value->>21 FROM json_each(?1)";
+const INSERT_OPEN: Many = Many::new(
+    "INSERT INTO notification (id, shop, caller, customer, category, topic, template, accepted_bundle, bundle, state, reason, \
+     task, due_at, expire_time, event_time, create_time, update_time, collapse_key, cancellation_key, reference, lane) VALUES ",
+    "",
+);
+const INSERT_HISTORY: Many = Many::new(
+    "INSERT INTO history (id, shop, caller, customer, category, topic, template, accepted_bundle, bundle, state, reason, \
+     task, due_at, expire_time, event_time, create_time, update_time, collapse_key, cancellation_key, reference, lane, \
+     final_time) VALUES ",
+    "",
+);
 pub(super) const DELETE_OPEN: &str =
     "DELETE FROM notification WHERE id IN (SELECT unhex(value) FROM json_each(?1))";
-pub(super) const UPDATE_OPEN: &str = "UPDATE notification AS n SET customer = j.value->>3, bundle = j.value->>8, \
-    state = j.value->>9, reason = j.value->>10, task = j.value->>11, due_at = j.value->>12, update_time = j.value->>16, \
-    collapse_key = j.value->>17, cancellation_key = j.value->>18, reference = j.value->>19 \
-    FROM json_each(?1) j WHERE n.id = unhex(j.value->>0)";
-const INSERT_DETAIL: &str = "INSERT INTO detail (notification, intent, decision) \
-    SELECT unhex(value->>0), value->>1, value->>2 FROM json_each(?1)";
-pub(super) const UPDATE_DETAIL: &str = "UPDATE detail AS d SET decision = j.value->>1 FROM json_each(?1) j \
-    WHERE d.notification = unhex(j.value->>0)";
-const INSERT_CONTENT: &str = "INSERT INTO content (notification, variables, attachments) \
-    SELECT unhex(value->>0), value->>1, value->>2 FROM json_each(?1)";
-const INSERT_MESSAGE: &str = "INSERT INTO message (id, notification, channel, address, digest, lane, state, fence, tries, \
-    maybe_sent, due_at, provider, provider_message_id, variant, sms_segments, fallback, shop) SELECT unhex(value->>0), \
-    unhex(value->>1), value->>2, value->>3, value->>4, value->>5, value->>6, value->>7, value->>8, value->>9, value->>10, \
-    value->>11, value->>12, value->>13, value->>14, value->>15, value->>16 FROM json_each(?1)";
-const INSERT_MEMBER: &str = "INSERT INTO member (message, notification) \
-    SELECT unhex(value->>0), unhex(value->>1) FROM json_each(?1)";
-pub(super) const UPDATE_MESSAGE: &str = "UPDATE message AS m SET address = j.value->>3, digest = j.value->>4, \
-    state = j.value->>6, fence = j.value->>7, tries = j.value->>8, maybe_sent = j.value->>9, due_at = j.value->>10, \
-    provider = j.value->>11, provider_message_id = j.value->>12, sms_segments = j.value->>14 \
-    FROM json_each(?1) j WHERE m.id = unhex(j.value->>0)";
-const INSERT_ATTEMPT: &str = "INSERT INTO attempt (message, id, provider, start_time, number, result, reply, content_hash) \
-    SELECT unhex(value->>0), unhex(value->>1), value->>2, value->>3, value->>4, 'sending', '', value->>5 FROM json_each(?1)";
-pub(super) const END_ATTEMPT: &str = "UPDATE attempt AS a SET end_time = j.value->>1, result = j.value->>2, \
-    reply = j.value->>3 FROM json_each(?1) j WHERE a.message = unhex(j.value->>0) AND a.result = 'sending'";
-const RESERVE: &str = "INSERT INTO usage (shop, customer, notification, at, category, topic, template, subject) \
-    SELECT value->>0, value->>1, unhex(value->>2), value->>3, value->>4, value->>5, value->>6, value->>7 \
-    FROM json_each(?1) WHERE true ON CONFLICT (shop, customer, notification) DO UPDATE SET at = excluded.at, \
-    category = excluded.category, topic = excluded.topic, template = excluded.template, subject = excluded.subject";
-pub(super) const MOVE_USAGE: &str = "UPDATE usage AS u SET at = j.value->>3 FROM json_each(?1) j \
-    WHERE u.shop = j.value->>0 AND u.customer = j.value->>1 AND u.notification = unhex(j.value->>2)";
+pub(super) const UPDATE_OPEN: Many = Many::new(
+    "UPDATE notification AS n SET bundle = j.column2, state = j.column3, reason = j.column4, task = j.column5, \
+     due_at = j.column6, update_time = j.column7 FROM (VALUES ",
+    ") AS j WHERE n.id = j.column1",
+);
+const INSERT_DETAIL: Many = Many::new(
+    "INSERT INTO detail (notification, intent, decision) VALUES ",
+    "",
+);
+pub(super) const UPDATE_DETAIL: Many = Many::new(
+    "UPDATE detail AS d SET decision = j.column2 FROM (VALUES ",
+    ") AS j WHERE d.notification = j.column1",
+);
+const INSERT_CONTENT: Many = Many::new(
+    "INSERT INTO content (notification, variables, attachments) VALUES ",
+    "",
+);
+const INSERT_MESSAGE: Many = Many::new(
+    "INSERT INTO message (id, notification, channel, address, digest, lane, state, fence, tries, maybe_sent, due_at, provider, \
+     provider_message_id, variant, sms_segments, fallback, shop) VALUES ",
+    "",
+);
+const INSERT_MEMBER: Many = Many::new("INSERT INTO member (message, notification) VALUES ", "");
+pub(super) const UPDATE_MESSAGE: Many = Many::new(
+    "UPDATE message AS m SET state = j.column2, fence = j.column3, tries = j.column4, maybe_sent = j.column5, \
+     due_at = j.column6, provider = j.column7, provider_message_id = j.column8, sms_segments = j.column9 FROM (VALUES ",
+    ") AS j WHERE m.id = j.column1",
+);
+const INSERT_ATTEMPT: Many = Many::new(
+    "INSERT INTO attempt (message, id, provider, start_time, number, content_hash, result, reply) VALUES ",
+    "",
+);
+pub(super) const END_ATTEMPT: Many = Many::new(
+    "UPDATE attempt AS a SET end_time = j.column2, result = j.column3, reply = j.column4 FROM (VALUES ",
+    ") AS j WHERE a.message = j.column1 AND a.result = 'sending'",
+);
+const RESERVE: Many = Many::new(
+    "INSERT INTO usage (shop, customer, notification, at, category, topic, template, subject) VALUES ",
+    " ON CONFLICT (shop, customer, notification) DO UPDATE SET at = excluded.at, category = excluded.category, \
+     topic = excluded.topic, template = excluded.template, subject = excluded.subject",
+);
+pub(super) const MOVE_USAGE: Many = Many::new(
+    "UPDATE usage AS u SET at = j.column4 FROM (VALUES ",
+    ") AS j WHERE u.shop = j.column1 AND u.customer = j.column2 AND u.notification = j.column3",
+);
 pub(super) const RELEASE: &str = "DELETE FROM usage WHERE (shop, customer, notification) IN \
     (SELECT value->>0, value->>1, unhex(value->>2) FROM json_each(?1))";
-const INSERT_EVENT: &str = "INSERT INTO event (notification, shop, caller, state, reason, time) \
-    SELECT unhex(value->>0), value->>1, value->>2, value->>3, value->>4, value->>5 FROM json_each(?1)";
-const COUNT: &str = "INSERT INTO tally (shop, caller, state, reason, count) \
-    SELECT value->>0, value->>1, value->>2, value->>3, value->>4 FROM json_each(?1) WHERE true \
-    ON CONFLICT (shop, caller, state, reason) DO UPDATE SET count = count + excluded.count";
+const INSERT_EVENT: Many = Many::new(
+    "INSERT INTO event (notification, shop, caller, state, reason, time) VALUES ",
+    "",
+);
+const COUNT: Many = Many::new(
+    "INSERT INTO tally (shop, caller, state, reason, count) VALUES ",
+    " ON CONFLICT (shop, caller, state, reason) DO UPDATE SET count = count + excluded.count",
+);
 
 /// The open notifications of an operation.
 #[derive(Default)]
 pub(super) struct Unit {
     opens: BTreeMap<NotificationId, Open>,
     messages: HashMap<MessageId, NotificationId>,
-    attempts: Vec<Value>,
-    ended_attempts: Vec<Value>,
+    attempts: Vec<Row>,
+    ended_attempts: Vec<Row>,
 }
 
 impl Unit {
@@ -169,14 +188,16 @@ impl Unit {
 
     /// Writes an attempt that begins.
     pub(super) fn begin_attempt(&mut self, attempt: &Attempt) {
-        self.attempts.push(json!([
-            hex(attempt.message.as_bytes()),
-            hex(attempt.id.as_bytes()),
-            attempt.provider,
-            attempt.start_time.as_microsecond(),
+        self.attempts.push(row![
+            attempt.message.as_bytes(),
+            attempt.id.as_bytes(),
+            &attempt.provider,
+            attempt.start_time,
             attempt.number,
-            attempt.content_hash,
-        ]));
+            &attempt.content_hash,
+            attempt.result.as_str(),
+            &attempt.reply,
+        ]);
     }
 
     /// Writes how the attempt ended that was under way for a message.
@@ -187,12 +208,8 @@ impl Unit {
         reply: &str,
         now: Timestamp,
     ) {
-        self.ended_attempts.push(json!([
-            hex(message.as_bytes()),
-            now.as_microsecond(),
-            result,
-            reply,
-        ]));
+        self.ended_attempts
+            .push(row![message.as_bytes(), now, result.as_str(), reply]);
     }
 
     /// Writes everything that has changed.
@@ -212,22 +229,22 @@ impl Unit {
 /// Rows by the statement that takes them.
 #[derive(Default)]
 struct Writes {
-    new_open: Vec<Value>,
-    ended: Vec<Value>,
+    new_open: Vec<Row>,
+    ended: Vec<Row>,
     ended_ids: Vec<Value>,
-    changed_open: Vec<Value>,
-    new_detail: Vec<Value>,
-    changed_detail: Vec<Value>,
-    new_content: Vec<Value>,
-    new_messages: Vec<Value>,
-    members: Vec<Value>,
-    changed_messages: Vec<Value>,
-    attempts: Vec<Value>,
-    ended_attempts: Vec<Value>,
-    reserved: Vec<Value>,
-    moved: Vec<Value>,
+    changed_open: Vec<Row>,
+    new_detail: Vec<Row>,
+    changed_detail: Vec<Row>,
+    new_content: Vec<Row>,
+    new_messages: Vec<Row>,
+    members: Vec<Row>,
+    changed_messages: Vec<Row>,
+    attempts: Vec<Row>,
+    ended_attempts: Vec<Row>,
+    reserved: Vec<Row>,
+    moved: Vec<Row>,
     released: Vec<Value>,
-    events: Vec<Value>,
+    events: Vec<Row>,
     counts: BTreeMap<(String, String, &'static str, &'static str), i64>,
 }
 
@@ -235,18 +252,15 @@ impl Writes {
     fn collect(&mut self, open: Open) -> StoreResult<()> {
         self.charge(&open);
         let head = &open.head;
-        let id = hex(head.id.as_bytes());
         for held in &open.held {
             match held.change {
                 Change::None => {}
-                Change::Changed => self
-                    .changed_messages
-                    .push(held.letter.values(&head.identity.shop)?),
+                Change::Changed => self.changed_messages.push(held.letter.change()),
                 Change::New => {
                     self.new_messages
-                        .push(held.letter.values(&head.identity.shop)?);
+                        .push(held.letter.row(&head.identity.shop)?);
                     self.members
-                        .push(json!([hex(held.letter.message.id.as_bytes()), id]));
+                        .push(row![held.letter.message.id.as_bytes(), head.id.as_bytes()]);
                 }
             }
         }
@@ -256,24 +270,29 @@ impl Writes {
         let settled = head.status.is_settled();
         match open.change {
             Change::None => {}
-            Change::New if settled => self.ended.push(head.values()),
-            Change::New => self.new_open.push(head.values()),
+            Change::New if settled => self.ended.push(ended(head)),
+            Change::New => self.new_open.push(head.row()),
             Change::Changed if settled => {
-                self.ended.push(head.values());
-                self.ended_ids.push(Value::from(id.as_str()));
+                self.ended.push(ended(head));
+                self.ended_ids.push(hex(head.id.as_bytes()).into());
             }
-            Change::Changed => self.changed_open.push(head.values()),
+            Change::Changed => self.changed_open.push(head.change()),
         }
         let decision = open.decision.as_ref().map(to_json).transpose()?;
         match (open.intent, decision) {
-            (Some(intent), decision) => self.intent(&id, intent, decision.as_deref())?,
-            (None, Some(decision)) => self.changed_detail.push(json!([id, decision])),
+            (Some(intent), decision) => self.intent(head.id, intent, decision)?,
+            (None, Some(decision)) => self.changed_detail.push(row![head.id.as_bytes(), decision]),
             (None, None) => {}
         }
         Ok(())
     }
 
-    fn intent(&mut self, id: &str, mut intent: Intent, decision: Option<&str>) -> StoreResult<()> {
+    fn intent(
+        &mut self,
+        id: NotificationId,
+        mut intent: Intent,
+        decision: Option<String>,
+    ) -> StoreResult<()> {
         let variables = std::mem::take(&mut intent.variables);
         let attachments = std::mem::take(&mut intent.attachments);
         if variables != Variables::default() || !attachments.is_empty() {
@@ -281,50 +300,51 @@ impl Writes {
                 .then(|| to_json(&attachments))
                 .transpose()?;
             self.new_content
-                .push(json!([id, to_json(&variables)?, attachments]));
+                .push(row![id.as_bytes(), to_json(&variables)?, attachments]);
         }
         self.new_detail
-            .push(json!([id, to_json(&intent)?, decision]));
+            .push(row![id.as_bytes(), to_json(&intent)?, decision]);
         Ok(())
     }
 
     fn charge(&mut self, open: &Open) {
         let head = &open.head;
-        let key = |at: i64| {
-            json!([
-                head.identity.shop,
-                head.customer,
-                hex(head.id.as_bytes()),
-                at
-            ])
-        };
         match &open.charge {
             Charge::Keep => {}
             Charge::Release if open.was.is_none() => {}
-            Charge::Release => self.released.push(key(0)),
-            Charge::Move(at) => self.moved.push(key(at.as_microsecond())),
-            Charge::Reserve(usage) => self.reserved.push(json!([
+            Charge::Release => self.released.push(json!([
                 head.identity.shop,
                 head.customer,
-                hex(head.id.as_bytes()),
-                usage.at.as_microsecond(),
-                usage.category,
-                usage.topic,
-                usage.template,
-                usage.subject,
+                hex(head.id.as_bytes())
             ])),
+            Charge::Move(at) => self.moved.push(row![
+                &head.identity.shop,
+                &head.customer,
+                head.id.as_bytes(),
+                *at
+            ]),
+            Charge::Reserve(usage) => self.reserved.push(row![
+                &head.identity.shop,
+                &head.customer,
+                head.id.as_bytes(),
+                usage.at,
+                usage.category.as_str(),
+                &usage.topic,
+                &usage.template,
+                &usage.subject,
+            ]),
         }
     }
 
     fn event(&mut self, head: &Head, was: Option<Status>) {
-        self.events.push(json!([
-            hex(head.id.as_bytes()),
-            head.identity.shop,
-            head.identity.caller,
-            head.status.state,
-            head.status.reason,
-            head.update_time.as_microsecond(),
-        ]));
+        self.events.push(row![
+            head.id.as_bytes(),
+            &head.identity.shop,
+            &head.identity.caller,
+            head.status.state.as_str(),
+            head.status.reason.as_str(),
+            head.update_time,
+        ]);
         self.count(&head.identity, head.status, 1);
         if let Some(was) = was {
             self.count(&head.identity, was, -1);
@@ -344,34 +364,47 @@ impl Writes {
     async fn execute(self, tx: &mut Tx) -> StoreResult<()> {
         let counts: Vec<_> = self
             .counts
-            .iter()
-            .filter(|(_, by)| **by != 0)
-            .map(|((shop, caller, state, reason), by)| json!([shop, caller, state, reason, by]))
+            .into_iter()
+            .filter(|(_, by)| *by != 0)
+            .map(|((shop, caller, state, reason), by)| row![shop, caller, state, reason, by])
             .collect();
         let conn = &mut tx.conn;
+        for (statement, ids) in [(DELETE_OPEN, self.ended_ids), (RELEASE, self.released)] {
+            if !ids.is_empty() {
+                sqlx::query(statement)
+                    .bind(Value::from(ids).to_string())
+                    .execute(&mut *conn)
+                    .await?;
+            }
+        }
         for (statement, rows) in [
-            (INSERT_OPEN, &self.new_open),
-            (INSERT_HISTORY, &self.ended),
-            (DELETE_OPEN, &self.ended_ids),
-            (UPDATE_OPEN, &self.changed_open),
-            (INSERT_DETAIL, &self.new_detail),
-            (UPDATE_DETAIL, &self.changed_detail),
-            (INSERT_CONTENT, &self.new_content),
-            (UPDATE_MESSAGE, &self.changed_messages),
-            (INSERT_MESSAGE, &self.new_messages),
-            (INSERT_MEMBER, &self.members),
-            (END_ATTEMPT, &self.ended_attempts),
-            (INSERT_ATTEMPT, &self.attempts),
-            (RELEASE, &self.released),
-            (RESERVE, &self.reserved),
-            (MOVE_USAGE, &self.moved),
-            (COUNT, &counts),
+            (INSERT_OPEN, self.new_open),
+            (INSERT_HISTORY, self.ended),
+            (UPDATE_OPEN, self.changed_open),
+            (INSERT_DETAIL, self.new_detail),
+            (UPDATE_DETAIL, self.changed_detail),
+            (INSERT_CONTENT, self.new_content),
+            (UPDATE_MESSAGE, self.changed_messages),
+            (INSERT_MESSAGE, self.new_messages),
+            (INSERT_MEMBER, self.members),
+            (END_ATTEMPT, self.ended_attempts),
+            (INSERT_ATTEMPT, self.attempts),
+            (RESERVE, self.reserved),
+            (MOVE_USAGE, self.moved),
+            (COUNT, counts),
         ] {
-            write_rows(conn, statement, rows).await?;
+            statement.write(conn, rows).await?;
         }
         if !self.events.is_empty() {
-            tx.sequence = write_rows(conn, INSERT_EVENT, &self.events).await?;
+            tx.sequence = INSERT_EVENT.write(conn, self.events).await?;
         }
         Ok(())
     }
+}
+
+/// The row of one that has ended: that of an open one, and when it ended.
+fn ended(head: &Head) -> Row {
+    let mut row = head.row();
+    row.push(head.update_time.into());
+    row
 }

@@ -1,0 +1,70 @@
+//! `tidings bench`: what is measured, how long, and where the figures go.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+/// `tidings bench`
+#[derive(Clone, Debug, Args)]
+pub struct BenchOptions {
+    /// What to measure. Without it: accept, delivery, decide and render; memory and stored take minutes.
+    #[arg(value_enum)]
+    pub parts: Vec<BenchPart>,
+    /// How long each rate is measured, in seconds, after a warm-up.
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub seconds: u64,
+    /// Callers at the same time that each send one intent and wait for the answer.
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub callers: u16,
+    /// How many notifications the large store holds in `stored`.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(20_000..=100_000_000))]
+    pub stored: Option<u64>,
+    /// Smaller numbers for `memory` and `stored`, to try them out; the output says so.
+    #[arg(long)]
+    pub quick: bool,
+    /// Draw the figures into this file.
+    #[arg(long, value_name = "FILE.svg")]
+    pub chart: Option<PathBuf>,
+    /// An existing folder on the disk to measure. Without it: the system's folder for temporary files.
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Whether `--json` was given.
+    #[arg(skip)]
+    pub json: bool,
+}
+
+/// A part of `tidings bench`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub enum BenchPart {
+    /// Durable accepts a second: unary, batch and stream.
+    Accept,
+    /// Intent to SMTP 250, beside smtp-source into the same sink.
+    Delivery,
+    /// Decisions a second on one core.
+    Decide,
+    /// Rendered mails a second on one core.
+    Render,
+    /// Memory at rest, with many waiting, and with a provider that is dead.
+    Memory,
+    /// Delivery with a small and with a large store.
+    Stored,
+    /// All of them.
+    All,
+}
+
+impl BenchOptions {
+    /// The parts to run, each once, in their order.
+    pub fn chosen(&self) -> Vec<BenchPart> {
+        use BenchPart::{Accept, All, Decide, Delivery, Memory, Render, Stored};
+        let mut chosen = match self.parts.as_slice() {
+            [] => vec![Accept, Delivery, Decide, Render],
+            parts if parts.contains(&All) => {
+                vec![Accept, Delivery, Decide, Render, Memory, Stored]
+            }
+            parts => parts.to_vec(),
+        };
+        chosen.sort_unstable();
+        chosen.dedup();
+        chosen
+    }
+}
