@@ -18,7 +18,7 @@ use crate::domain::channel::{Channel, Lane};
 use crate::domain::clock::Clock;
 use crate::domain::content::{Content, Outgoing};
 use crate::domain::customer::Profile;
-use crate::domain::id::{Ids, chance};
+use crate::domain::id::{AttemptId, Ids, chance};
 use crate::domain::notification::AttemptResult;
 use crate::domain::reason::Reason;
 use crate::domain::sms;
@@ -81,9 +81,29 @@ struct Filled {
     sms_segments: u32,
 }
 
+/// A claim whose outcome is not written yet.
+struct Begun {
+    attempt: AttemptId,
+    fence: i64,
+    tried: Tried,
+}
+
 impl Worker {
     /// Does one job to its end. Whatever happens to the message is in the store when this returns.
     async fn work(&self, job: Job) {
+        // What has been begun outlives a panic anywhere, so that it can be concluded.
+        let mut begun = None;
+        let done = AssertUnwindSafe(self.try_work(job, &mut begun)).catch_unwind();
+        if done.await.is_err() {
+            event::worker_panicked(job.message);
+            let concluded = AssertUnwindSafe(self.give_up(job, begun)).catch_unwind();
+            if concluded.await.is_err() {
+                event::worker_panicked(job.message);
+            }
+        }
+    }
+
+    async fn try_work(&self, job: Job, begun: &mut Option<Begun>) {
         let Some(work) = self.read(job).await else {
             return;
         };
@@ -104,6 +124,17 @@ impl Worker {
         let Some((fence, tries)) = self.begin(&claim).await else {
             return;
         };
+        *begun = Some(Begun {
+            attempt: claim.attempt,
+            fence,
+            tried: Tried {
+                category: work.notification.category,
+                tries,
+                expire_time: work.notification.intent.expire_time,
+                now: claim.now,
+                chance: chance(),
+            },
+        });
 
         let started = self.clock.now();
         let handover = hand_over(provider.as_ref(), &filled.outgoing).await;
@@ -127,6 +158,34 @@ impl Worker {
             ending,
             reply,
             now,
+        })
+        .await;
+    }
+
+    /// After a panic between the guarded parts. Before the claim no byte went out and it would happen again: the message ends.
+    /// Behind it a byte may have gone out: the attempt is of unknown outcome.
+    async fn give_up(&self, job: Job, begun: Option<Begun>) {
+        let reply = "the worker's code panicked".to_owned();
+        let (attempt, fence, ending) = match begun {
+            None => {
+                let (reason, suppress) = (Reason::Internal, None);
+                (None, job.fence, Ending::Failed { reason, suppress })
+            }
+            Some(begun) => {
+                let unknown = Handover::Unknown {
+                    reply: reply.clone(),
+                };
+                let ending = settle(&unknown, begun.tried, &self.catalog.policy());
+                (Some(begun.attempt), begun.fence, ending)
+            }
+        };
+        self.record(Settlement {
+            message: job.message,
+            attempt,
+            fence,
+            ending,
+            reply,
+            now: self.clock.now(),
         })
         .await;
     }

@@ -21,7 +21,7 @@ use crate::domain::id::Ids;
 use crate::domain::shop::Identity;
 use crate::event;
 use crate::intake::Intake;
-use crate::lifecycle::Running;
+use crate::lifecycle::{Running, supervised};
 use crate::planner::Planner;
 use crate::provider::Provider;
 use crate::queue::Queue;
@@ -194,13 +194,17 @@ impl Gateway {
         })
         .await;
         if config.catalog.reload {
-            let watching = templates::watch(
-                store.clone(),
-                catalog.clone(),
-                identity.shop.clone(),
-                clock.clone(),
-                running.flows.clone(),
-            );
+            let (stop, bundles, live) = (running.flows.clone(), store.clone(), catalog.clone());
+            let (shop, now) = (identity.shop.clone(), clock.clone());
+            let watching = supervised("templates", stop.clone(), move || {
+                templates::watch(
+                    bundles.clone(),
+                    live.clone(),
+                    shop.clone(),
+                    now.clone(),
+                    stop.clone(),
+                )
+            });
             running.flow_tasks.spawn(watching);
         }
 
@@ -312,10 +316,16 @@ fn start_flows(
     let window = u32::try_from(config.queue.window).unwrap_or(u32::MAX);
     let relay = Relay::new(store.clone(), queue.clone(), clock.clone(), window);
     let scheduler = Scheduler::new(store.clone(), plans.clone(), clock.clone());
-    running.flow_tasks.spawn(relay.run(running.flows.clone()));
-    running
-        .flow_tasks
-        .spawn(scheduler.run(running.flows.clone()));
+    let stop = running.flows.clone();
+    let feeding = supervised("relay", stop.clone(), move || {
+        relay.clone().run(stop.clone())
+    });
+    running.flow_tasks.spawn(feeding);
+    let stop = running.flows.clone();
+    let scheduling = supervised("scheduler", stop.clone(), move || {
+        scheduler.clone().run(stop.clone())
+    });
+    running.flow_tasks.spawn(scheduling);
 }
 
 pub(super) async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {

@@ -220,7 +220,10 @@ async fn a_provider_that_panics_costs_one_attempt() {
     };
     assert_eq!(times(ours), 1);
     let told = metrics.render();
-    assert!(told.contains("\ntidings_worker_panics_total 1\n"), "{told}");
+    assert!(
+        told.contains("\ntidings_task_panics_total{task=\"worker\"} 1\n"),
+        "{told}"
+    );
     shop.close().await;
 }
 
