@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -34,6 +35,9 @@ use crate::telemetry;
 use crate::web::{self, About, Console};
 use crate::worker::{self, Worker};
 
+/// The first second of 2020: a clock that shows less was never set.
+const EARLIEST: i64 = 1_577_836_800;
+
 /// Why a gateway did not start; each a sentence on what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -54,6 +58,11 @@ pub enum StartError {
         /// What the system says.
         why: std::io::Error,
     },
+    /// The machine does not know the time.
+    #[error(
+        "the clock says {0}, before 2020, and nothing could be sent at its time; set the clock and start again"
+    )]
+    Clock(Timestamp),
     /// A provider's settings.
     #[error("{name}: {why}")]
     Provider {
@@ -83,7 +92,7 @@ impl StartError {
             Self::Templates(_) | Self::TemplateFolder { .. } | Self::Provider { .. } => {
                 config::EXIT_CODE
             }
-            Self::Store(_) | Self::Ledger(_) | Self::Listen { .. } => 1,
+            Self::Store(_) | Self::Ledger(_) | Self::Clock(_) | Self::Listen { .. } => 1,
         }
     }
 }
@@ -148,6 +157,9 @@ impl Gateway {
             clock_note,
             chaos,
         } = setup;
+        if clock.now().as_second() < EARLIEST {
+            return Err(StartError::Clock(clock.now()));
+        }
         let catalog = Arc::new(templates::open(source)?);
         // What was configured is found wrong before the disk is touched or a socket opens.
         let mut providers = providers::senders(&config, &clock)?;

@@ -78,7 +78,7 @@ pub(super) fn build(
         .date(system_time(date))
         .header(From(Mailbox::new(&sender.name, &from)))
         .header(To(Mailbox::new(outgoing.recipient_name.reveal(), &to)))
-        .subject(clean_line(subject, MAX_SUBJECT_CHARS))
+        .header(Subject(clean_line(subject, MAX_SUBJECT_CHARS)))
         .header(AutoSubmitted)
         .header(TemplateName(token(&outgoing.template)));
     if let Some(url) = header_url(unsubscribe_url) {
@@ -381,6 +381,30 @@ mailbox_header!(From, "From");
 #[derive(Clone)]
 struct To(Mailbox);
 mailbox_header!(To, "To");
+
+/// lettre would leave alone what looks like an encoded word already, and a reader would decode it.
+#[derive(Clone)]
+struct Subject(String);
+
+impl Header for Subject {
+    fn name() -> HeaderName {
+        HeaderName::new_from_ascii_str("Subject")
+    }
+
+    fn parse(_: &str) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        Err("Subject is only written".into())
+    }
+
+    fn display(&self) -> HeaderValue {
+        let text = self.0.clone();
+        if text.contains("=?") {
+            let encoded = encoded_words(&text);
+            HeaderValue::dangerous_new_pre_encoded(Self::name(), text, encoded)
+        } else {
+            HeaderValue::new(Self::name(), text)
+        }
+    }
+}
 
 /// RFC 3834: no out-of-office replies, please.
 #[derive(Clone)]
