@@ -4,6 +4,8 @@
 #[path = "support/binary.rs"]
 #[expect(dead_code, reason = "shared with tests that use more of it")]
 mod binary;
+#[path = "bad_input/channels.rs"]
+mod channels;
 #[path = "bad_input/content.rs"]
 mod content;
 #[path = "bad_input/frames.rs"]
@@ -18,6 +20,8 @@ mod hostile;
 mod http_fake;
 #[path = "bad_input/intents.rs"]
 mod intents;
+#[path = "bad_input/letter.rs"]
+mod letter;
 #[path = "support/mail_parser.rs"]
 mod mail_parser;
 #[path = "support/mail_server.rs"]
@@ -49,3 +53,5 @@ mod strings;
 mod vendor_fakes;
 #[path = "bad_input/wire.rs"]
 mod wire;
+#[path = "bad_input/wrong.rs"]
+mod wrong;

@@ -139,7 +139,7 @@ fn a_secret_is_read_from_a_private_file_and_never_shown() {
             64,
             &format!("{place}{}{words}", file.display()),
             &mut serve(&config),
-        )
+        );
     };
     says(" cannot be read: No such file");
     for (content, mode, words) in [
