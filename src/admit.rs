@@ -137,16 +137,22 @@ fn words(draft: &Draft) -> Result<(), Rejection> {
     violations.add("intent.once_key", text(&draft.once_key, 0, KEY_MAX));
     violations.add("intent.reference", text(&draft.reference, 0, REFERENCE_MAX));
     if draft.labels.len() > LABELS_MAX {
-        violations.add("intent.labels", Err(format!("at most {LABELS_MAX} labels")));
+        violations.add(
+            "intent.labels",
+            Err(format!(
+                "there are {} labels, at most {LABELS_MAX} are allowed",
+                draft.labels.len()
+            )),
+        );
     }
     for (key, value) in &draft.labels {
         violations.add(
             "intent.labels",
-            text(key, 1, LABEL_MAX.0).map_err(|rule| format!("a key: {rule}")),
+            text(key, 1, LABEL_MAX.0).map_err(|rule| format!("a key {rule}")),
         );
         violations.add(
             "intent.labels",
-            text(value, 0, LABEL_MAX.1).map_err(|rule| format!("a value: {rule}")),
+            text(value, 0, LABEL_MAX.1).map_err(|rule| format!("a value {rule}")),
         );
     }
     violations.into_result()
@@ -164,7 +170,7 @@ fn template_key(key: &str) -> Result<(), String> {
         return Ok(());
     }
     Err(format!(
-        "a template key such as order.confirmation: words of a-z, 0-9 and _, joined by dots, at most {TEMPLATE_MAX} characters"
+        "must be a template key such as order.confirmation: words of a-z, 0-9 and _, joined by dots, at most {TEMPLATE_MAX} characters"
     ))
 }
 
@@ -249,7 +255,10 @@ fn routing(draft: &Draft) -> Result<Option<Routing>, Rejection> {
             .any(|other| other == channel)
     });
     if twice {
-        violations.add("intent.routing.channels", Err("each channel once".into()));
+        violations.add(
+            "intent.routing.channels",
+            Err("names a channel twice; name each once".into()),
+        );
     }
     if routing
         .fallback_delay
@@ -257,7 +266,7 @@ fn routing(draft: &Draft) -> Result<Option<Routing>, Rejection> {
     {
         violations.add(
             "intent.routing.fallback_delay",
-            Err("more than zero, at most 7 days".into()),
+            Err("must be more than zero and at most 7 days".into()),
         );
     }
     violations.into_result()?;

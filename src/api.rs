@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::Request;
+use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
 use tonic::transport::Server;
 
@@ -27,12 +28,14 @@ use crate::store::Store;
 pub mod convert;
 mod customers;
 pub mod errors;
+mod guard;
 mod health;
 mod listen;
 mod notifications;
 pub mod page;
 mod templates;
 
+use guard::Guarded;
 pub use health::Health;
 
 /// The largest message that is read, after decompression.
@@ -139,11 +142,22 @@ pub fn routes(
     let notifications = notifications::Notifications::new(Arc::clone(&shared));
     let customers = customers::CustomerDoor::new(Arc::clone(&shared));
     let templates = templates::Templates::new(shared);
-    let mut routes = Routes::new(
-        NotificationServiceServer::new(notifications).max_decoding_message_size(MAX_MESSAGE_BYTES),
-    )
-    .add_service(CustomerServiceServer::new(customers).max_decoding_message_size(MAX_MESSAGE_BYTES))
-    .add_service(TemplateServiceServer::new(templates).max_decoding_message_size(MAX_MESSAGE_BYTES))
+    // A caller may compress what it sends; the limit holds for what comes out.
+    let mut routes = Routes::new(Guarded(
+        NotificationServiceServer::new(notifications)
+            .max_decoding_message_size(MAX_MESSAGE_BYTES)
+            .accept_compressed(CompressionEncoding::Gzip),
+    ))
+    .add_service(Guarded(
+        CustomerServiceServer::new(customers)
+            .max_decoding_message_size(MAX_MESSAGE_BYTES)
+            .accept_compressed(CompressionEncoding::Gzip),
+    ))
+    .add_service(Guarded(
+        TemplateServiceServer::new(templates)
+            .max_decoding_message_size(MAX_MESSAGE_BYTES)
+            .accept_compressed(CompressionEncoding::Gzip),
+    ))
     .add_service(health.service());
     if settings.reflection {
         let described = || {

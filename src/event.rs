@@ -79,10 +79,16 @@ pub fn render_failed(message: MessageId, notification: NotificationId, sentence:
     tracing::warn!(%message, %notification, "the template could not be filled: {sentence}");
 }
 
-/// A worker panicked; it cost the message at hand one attempt.
+/// A bug: a part of the process panicked. It cost what that part was doing and nothing else.
+pub fn task_panicked(task: &'static str) {
+    counter!("tidings_task_panics_total", "task" => task).increment(1);
+    tracing::error!(task, "a task panicked; the process goes on");
+}
+
+/// A worker panicked; it cost its message one attempt.
 pub fn worker_panicked(message: MessageId) {
-    counter!("tidings_worker_panics_total").increment(1);
-    tracing::error!(%message, "a hand-over panicked; the process goes on");
+    counter!("tidings_task_panics_total", "task" => "worker").increment(1);
+    tracing::error!(%message, task = "worker", "a hand-over panicked; the process goes on");
 }
 
 /// A flow could not reach the store and tries again.

@@ -15,6 +15,7 @@ use crate::store::bell::Bell;
 use crate::store::{Store, StoreResult};
 
 /// Feeds the queues.
+#[derive(Clone)]
 pub struct Relay {
     store: Arc<dyn Store>,
     queue: Arc<dyn Queue>,

@@ -14,6 +14,7 @@ use crate::store::{Plans, Store, StoreResult};
 const BATCH: u32 = 256;
 
 /// Brings back what is due.
+#[derive(Clone)]
 pub struct Scheduler {
     store: Arc<dyn Store>,
     plans: Arc<dyn Plans>,

@@ -113,6 +113,7 @@ pub fn router(console: Console) -> Router {
         .route("/metrics", get(probes::metrics))
         .method_not_allowed_fallback(guard::get_only)
         .merge(guarded)
+        .layer(middleware::from_fn(guard::unpanicked))
         .layer(middleware::map_response(guard::secure))
         .with_state(shared)
 }

@@ -27,7 +27,7 @@ pub(super) fn snapshot(draft: &ContactDraft, path: &str) -> Result<ContactSnapsh
     if !draft.time_zone.is_empty() && !is_time_zone(&draft.time_zone) {
         violations.add(
             format!("{path}.time_zone"),
-            Err("an IANA name such as Europe/Berlin, or empty for the shop's".into()),
+            Err("must be an IANA name such as Europe/Berlin, or empty for the shop's".into()),
         );
     }
     if draft.source_version < 0 {

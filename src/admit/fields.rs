@@ -39,13 +39,19 @@ impl Violations {
 pub(super) fn text(text: &str, min: usize, max: usize) -> Result<(), String> {
     let length = text.chars().count();
     if length < min && length == 0 {
-        return Err(format!("is required, {min} to {max} characters"));
+        return Err(format!("is required: give {min} to {max} characters"));
     }
     if length > max {
-        return Err(format!("at most {max} characters, there are {length}"));
+        return Err(format!(
+            "has {length} characters, at most {max} are allowed"
+        ));
     }
-    if text.chars().any(char::is_control) {
-        return Err("no control characters".into());
+    if let Some((at, control)) = text.chars().enumerate().find(|(_, c)| c.is_control()) {
+        return Err(format!(
+            "has a control character (U+{:04X}, character {}); take it out",
+            u32::from(control),
+            at + 1
+        ));
     }
     Ok(())
 }

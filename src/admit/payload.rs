@@ -51,11 +51,15 @@ pub fn check_size(variables: &Variables) -> Result<(), String> {
     // Depth first: serialising walks the value.
     let fits = |value| fits_in(value, VARIABLES_DEPTH_MAX - 1);
     if !variables.0.values().all(fits) {
-        return Err(format!("at most {VARIABLES_DEPTH_MAX} levels deep"));
+        return Err(format!(
+            "are nested too deep; at most {VARIABLES_DEPTH_MAX} levels of objects and lists are allowed"
+        ));
     }
     let size = serde_json::to_vec(variables).map_or(usize::MAX, |json| json.len());
     if size > VARIABLES_BYTES_MAX {
-        return Err(format!("at most {VARIABLES_BYTES_MAX} bytes as JSON"));
+        return Err(format!(
+            "have {size} bytes as JSON, at most {VARIABLES_BYTES_MAX} are allowed"
+        ));
     }
     Ok(())
 }
@@ -80,13 +84,15 @@ pub(super) fn attachments(drafts: Vec<AttachmentDraft>) -> Result<Vec<Attachment
     let refuse = |reason, rule: String| Err(Rejection::field(reason, "intent.attachments", rule));
     if drafts.len() > ATTACHMENTS_MAX {
         let rule = format!(
-            "at most {ATTACHMENTS_MAX} attachments, there are {}",
+            "there are {} attachments, at most {ATTACHMENTS_MAX} are allowed",
             drafts.len()
         );
         return refuse(RejectionReason::FieldInvalid, rule);
     }
     if size > ATTACHMENT_BYTES_MAX {
-        let rule = format!("at most {ATTACHMENT_BYTES_MAX} bytes together; link to larger ones");
+        let rule = format!(
+            "have {size} bytes together, at most {ATTACHMENT_BYTES_MAX} are allowed; link to larger ones"
+        );
         return refuse(RejectionReason::AttachmentTooLarge, rule);
     }
     let mut violations = Violations::new(RejectionReason::FieldInvalid);
@@ -97,7 +103,9 @@ pub(super) fn attachments(drafts: Vec<AttachmentDraft>) -> Result<Vec<Attachment
         if filename.is_empty() || filename.chars().count() > FILENAME_MAX {
             violations.add(
                 format!("{path}.filename"),
-                Err(format!("a file name of 1 to {FILENAME_MAX} characters")),
+                Err(format!(
+                    "must be a file name of 1 to {FILENAME_MAX} characters"
+                )),
             );
         }
         violations.add(format!("{path}.media_type"), media_type(&draft.media_type));
@@ -112,7 +120,10 @@ pub(super) fn attachments(drafts: Vec<AttachmentDraft>) -> Result<Vec<Attachment
         }
         let content = draft.content.unwrap_or_default();
         if content.is_empty() && draft.uri.is_empty() {
-            violations.add(format!("{path}.content"), Err("is empty".into()));
+            violations.add(
+                format!("{path}.content"),
+                Err("is empty; send the bytes of the document".into()),
+            );
         }
         checked.push(Attachment {
             filename,
@@ -144,7 +155,7 @@ fn media_type(text: &str) -> Result<(), String> {
     };
     match text.split_once('/') {
         Some((kind, subtype)) if text.len() <= 127 && token(kind) && token(subtype) => Ok(()),
-        _ => Err("a media type such as application/pdf".into()),
+        _ => Err("must be a media type such as application/pdf".into()),
     }
 }
 

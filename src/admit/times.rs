@@ -29,14 +29,14 @@ pub(super) fn check(
             return reject(
                 RejectionReason::SendTimeInvalid,
                 "intent.send_time",
-                "at most 5 minutes ago; leave it out for now",
+                "lies more than 5 minutes in the past; leave it out to send now",
             );
         }
         if send_time > latest(now) {
             return reject(
                 RejectionReason::SendTimeInvalid,
                 "intent.send_time",
-                "at most 2 years ahead",
+                "lies more than 2 years ahead; choose an earlier time",
             );
         }
     }
@@ -47,7 +47,7 @@ pub(super) fn check(
             return reject(
                 RejectionReason::SendTimeInvalid,
                 "intent.expire_time",
-                "after send_time and in the future",
+                "must lie after send_time and in the future",
             );
         }
         Some(expire) => expire,

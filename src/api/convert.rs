@@ -56,6 +56,8 @@ impl Findings {
     }
 }
 
+const CHANNELS: &str = "CHANNEL_EMAIL, CHANNEL_SMS or CHANNEL_CHAT";
+
 /// A channel from the wire.
 ///
 /// # Errors
@@ -65,8 +67,10 @@ pub fn channel(wire: i32) -> Result<Channel, String> {
         Ok(proto::Channel::Email) => Ok(Channel::Email),
         Ok(proto::Channel::Sms) => Ok(Channel::Sms),
         Ok(proto::Channel::Chat) => Ok(Channel::Chat),
-        Ok(proto::Channel::Unspecified) => Err("name a channel".to_owned()),
-        Err(_) => Err(format!("{wire} is not a channel that this server knows")),
+        Ok(proto::Channel::Unspecified) => Err(format!("is not set; name {CHANNELS}")),
+        Err(_) => Err(format!(
+            "{wire} is not a channel that this server knows; name {CHANNELS}"
+        )),
     }
 }
 
@@ -79,6 +83,9 @@ pub const fn wire_channel(channel: Channel) -> proto::Channel {
     }
 }
 
+const CATEGORIES: &str =
+    "CATEGORY_CRITICAL, CATEGORY_TRANSACTIONAL, CATEGORY_RELATIONSHIP or CATEGORY_MARKETING";
+
 /// A category from the wire.
 ///
 /// # Errors
@@ -89,8 +96,10 @@ pub fn category(wire: i32) -> Result<Category, String> {
         Ok(proto::Category::Transactional) => Ok(Category::Transactional),
         Ok(proto::Category::Relationship) => Ok(Category::Relationship),
         Ok(proto::Category::Marketing) => Ok(Category::Marketing),
-        Ok(proto::Category::Unspecified) => Err("name a category".to_owned()),
-        Err(_) => Err(format!("{wire} is not a category that this server knows")),
+        Ok(proto::Category::Unspecified) => Err(format!("is not set; name {CATEGORIES}")),
+        Err(_) => Err(format!(
+            "{wire} is not a category that this server knows; name {CATEGORIES}"
+        )),
     }
 }
 
@@ -112,7 +121,7 @@ pub fn channels(wire: &[i32], field: &str, findings: &mut Findings) -> Vec<Chann
             Ok(channel) if channels.contains(&channel) => {
                 findings.field(
                     format!("{field}[{index}]"),
-                    format!("{channel} is listed twice"),
+                    format!("{channel} is listed twice; name each channel once"),
                 );
             }
             Ok(channel) => channels.push(channel),

@@ -13,6 +13,7 @@ use crate::api::convert::notification::{
 };
 use crate::api::convert::{Findings, bad_field, id_in, intent, time};
 use crate::api::errors::{refuse, store_status};
+use crate::api::guard::guarded;
 use crate::api::page::{self, Scope};
 use crate::domain::filter::Filter;
 use crate::domain::id::NotificationId;
@@ -74,7 +75,7 @@ impl NotificationService for Notifications {
     ) -> Result<Response<Self::StreamNotificationsStream>, Status> {
         let identity = self.shared.identity_of(&request);
         let answers = flow::answers(Arc::clone(&self.shared), identity, request.into_inner());
-        Ok(Response::new(Box::pin(answers)))
+        Ok(Response::new(Box::pin(guarded(answers))))
     }
 
     async fn get_notification(
@@ -127,7 +128,7 @@ impl NotificationService for Notifications {
         let identity = self.shared.identity_of(&request);
         let changes = watch::changes(Arc::clone(&self.shared), identity, request.into_inner())
             .map_err(refuse)?;
-        Ok(Response::new(Box::pin(changes)))
+        Ok(Response::new(Box::pin(guarded(changes))))
     }
 }
 

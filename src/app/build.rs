@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -22,7 +23,7 @@ use crate::domain::shop::Identity;
 use crate::event;
 use crate::gate::Gates;
 use crate::intake::Intake;
-use crate::lifecycle::Running;
+use crate::lifecycle::{Running, supervised};
 use crate::planner::Planner;
 use crate::provider::Provider;
 use crate::queue::Queue;
@@ -34,6 +35,9 @@ use crate::store::{Plans, Store, StoreError};
 use crate::telemetry;
 use crate::web::{self, About, Console};
 use crate::worker::{self, Worker};
+
+/// The first second of 2020: a clock that shows less was never set.
+const EARLIEST: i64 = 1_577_836_800;
 
 /// Why a gateway did not start; each a sentence on what to do.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +59,11 @@ pub enum StartError {
         /// What the system says.
         why: std::io::Error,
     },
+    /// The machine does not know the time.
+    #[error(
+        "the clock says {0}, before 2020, and nothing could be sent at its time; set the clock and start again"
+    )]
+    Clock(Timestamp),
     /// A provider's settings.
     #[error("{name}: {why}")]
     Provider {
@@ -84,7 +93,7 @@ impl StartError {
             Self::Templates(_) | Self::TemplateFolder { .. } | Self::Provider { .. } => {
                 config::EXIT_CODE
             }
-            Self::Store(_) | Self::Ledger(_) | Self::Listen { .. } => 1,
+            Self::Store(_) | Self::Ledger(_) | Self::Clock(_) | Self::Listen { .. } => 1,
         }
     }
 }
@@ -150,6 +159,9 @@ impl Gateway {
             clock_note,
             chaos,
         } = setup;
+        if clock.now().as_second() < EARLIEST {
+            return Err(StartError::Clock(clock.now()));
+        }
         let catalog = Arc::new(templates::open(source)?);
         // What was configured is found wrong before the disk is touched or a socket opens.
         let mut providers = providers::senders(&config, &clock)?;
@@ -196,10 +208,7 @@ impl Gateway {
             window,
         );
         let scheduler = Scheduler::new(shared.clone(), planner.clone(), clock.clone());
-        running.flow_tasks.spawn(relay.run(running.flows.clone()));
-        running
-            .flow_tasks
-            .spawn(scheduler.run(running.flows.clone()));
+        start_flows(&mut running, relay, scheduler);
         let pools = Arc::new(Worker {
             store: shared.clone(),
             catalog: catalog.clone(),
@@ -213,13 +222,17 @@ impl Gateway {
         })
         .await;
         if config.catalog.reload {
-            let watching = templates::watch(
-                store.clone(),
-                catalog.clone(),
-                identity.shop.clone(),
-                clock.clone(),
-                running.flows.clone(),
-            );
+            let (stop, bundles, live) = (running.flows.clone(), store.clone(), catalog.clone());
+            let (shop, now) = (identity.shop.clone(), clock.clone());
+            let watching = supervised("templates", stop.clone(), move || {
+                templates::watch(
+                    bundles.clone(),
+                    live.clone(),
+                    shop.clone(),
+                    now.clone(),
+                    stop.clone(),
+                )
+            });
             running.flow_tasks.spawn(watching);
         }
 
@@ -323,6 +336,19 @@ impl Gateway {
         self.store.close().await;
         orderly
     }
+}
+
+fn start_flows(running: &mut Running, relay: Relay, scheduler: Scheduler) {
+    let stop = running.flows.clone();
+    let feeding = supervised("relay", stop.clone(), move || {
+        relay.clone().run(stop.clone())
+    });
+    running.flow_tasks.spawn(feeding);
+    let stop = running.flows.clone();
+    let scheduling = supervised("scheduler", stop.clone(), move || {
+        scheduler.clone().run(stop.clone())
+    });
+    running.flow_tasks.spawn(scheduling);
 }
 
 pub(super) async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {

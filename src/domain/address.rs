@@ -162,6 +162,10 @@ fn email(text: &str) -> Result<String, AddressError> {
     if parsed.local_part().starts_with('"') {
         return fail("a quoted local part is not accepted");
     }
+    // Mail programs that decode it would read another address (RFC 2047 5: not within an address).
+    if parsed.local_part().contains("=?") {
+        return fail("a mail address that looks like an encoded word (=?) is not accepted");
+    }
     let domain = parsed.domain().to_ascii_lowercase();
     let last = domain.rsplit('.').next().unwrap_or_default();
     if last.chars().all(|c| c.is_ascii_digit())

@@ -8,7 +8,7 @@ use unic_langid::LanguageIdentifier;
 pub const LOCALE_MAX: usize = 35;
 
 /// What a tag must be.
-pub const LOCALE_RULE: &str = "a BCP 47 language tag such as pt-BR, at most 35 characters";
+pub const LOCALE_RULE: &str = "must be a BCP 47 language tag such as pt-BR, at most 35 characters";
 
 /// Whether a text is a well-formed tag.
 pub fn is_locale(text: &str) -> bool {

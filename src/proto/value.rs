@@ -45,7 +45,7 @@ pub fn time(wire: &prost_types::Timestamp) -> Result<Timestamp, &'static str> {
     if !NANOS.contains(&wire.nanos) {
         return Err("nanos must lie between 0 and 999999999");
     }
-    Timestamp::new(wire.seconds, wire.nanos).map_err(|_| "the year must lie between 1 and 9999")
+    Timestamp::new(wire.seconds, wire.nanos).map_err(|_| "is out of range; times lie between the years 1 and 9999, the last is 9999-12-30T22:00:00Z")
 }
 
 /// Writes a time.
@@ -127,8 +127,11 @@ fn json_number(number: f64) -> Result<Number, ValueError> {
         // Within 2^53 the conversion is exact.
         return Ok(Number::from(number as i64));
     }
-    Number::from_f64(number)
-        .ok_or_else(|| ValueError::new("NaN and infinities are no JSON numbers"))
+    Number::from_f64(number).ok_or_else(|| {
+        ValueError::new(
+            "NaN and infinities are no JSON numbers; send a finite number or leave it out",
+        )
+    })
 }
 
 /// Writes a JSON object as a structure. Integers beyond 2^53 lose their last digits, as protobuf has doubles only.

@@ -1,14 +1,18 @@
 //! What holds for every answer: who may ask under which name, and what a browser may do with what it gets.
 
 use std::net::{IpAddr, SocketAddr};
+use std::panic::AssertUnwindSafe;
 
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
+use futures::FutureExt as _;
 
 use super::Door;
 use super::problem::Problem;
+use crate::domain::rejection::RejectionReason;
+use crate::event;
 
 const CONSOLE_POLICY: &str = "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
@@ -38,6 +42,20 @@ pub(super) async fn secure(mut response: Response) -> Response {
         "same-origin",
     );
     response
+}
+
+/// A bug in a handler costs its own answer.
+pub(super) async fn unpanicked(request: Request, next: Next) -> Response {
+    let answered = AssertUnwindSafe(next.run(request)).catch_unwind();
+    answered.await.unwrap_or_else(|_| {
+        event::task_panicked("console");
+        Problem::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            RejectionReason::Internal.as_str(),
+            "the gateway failed; its log tells why",
+        )
+        .into_response()
+    })
 }
 
 /// Refuses names that a web page elsewhere could have pointed at this machine (DNS rebinding).

@@ -243,7 +243,10 @@ async fn a_provider_that_panics_costs_one_attempt() {
     );
     assert_eq!(shop.times_sent(&record), 1);
     let told = metrics.render();
-    assert!(told.contains("\ntidings_worker_panics_total 1\n"), "{told}");
+    assert!(
+        told.contains("\ntidings_task_panics_total{task=\"worker\"} 1\n"),
+        "{told}"
+    );
     let breaker = "tidings_circuit_breaker_state{channel=\"email\",provider=\"buggy\",state=";
     for (state, value) in [
         ("closed", 1),
@@ -322,7 +325,7 @@ async fn three_hundred_panics_cost_their_messages_and_nothing_else() {
         assert_eq!(shop.times_sent(&record), 1);
     }
     assert_eq!(shop.provider.sent.lock().unwrap().len(), good.len());
-    let panics = "\ntidings_worker_panics_total 300\n";
+    let panics = "\ntidings_task_panics_total{task=\"worker\"} 300\n";
     for _ in 0..1_000 {
         if metrics.render().contains(panics) {
             break;

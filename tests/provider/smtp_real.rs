@@ -191,7 +191,7 @@ async fn settings_that_cannot_work_are_refused() {
                 extra_ca: Some("/nowhere/ca.pem".into()),
                 ..base.clone()
             },
-            "extra_ca /nowhere/ca.pem",
+            "ca_file /nowhere/ca.pem",
         ),
     ] {
         let error = Smtp::new(settings, clock.clone()).err().unwrap();

@@ -2,6 +2,7 @@
 """Reads a mail with Python's own parser and prints it as JSON: what another program makes of the bytes we sent.
 
   parse_mail.py FILE.eml        (or - for standard input)
+  parse_mail.py --batch         (many: each four bytes of length and the mail; a line of JSON for each, until the input ends)
 
 {"headers": [[name, value]], "subject", "from", "to", "date", "message_id", "faults": [...],
  "parts": [{"path": "1.2", "type", "charset", "disposition", "filename", "content_id", "size", "text"?}],
@@ -15,6 +16,7 @@ import email
 import email.policy
 import hashlib
 import json
+import struct
 import sys
 from pathlib import Path
 
@@ -67,7 +69,22 @@ def parse(data: bytes) -> dict:
     return parsed
 
 
+def batch() -> None:
+    while length := sys.stdin.buffer.read(4):
+        data = sys.stdin.buffer.read(struct.unpack(">I", length)[0])
+        try:
+            parsed = parse(data)
+        except Exception as fault:  # what the parser itself cannot take is the finding
+            parsed = {"faults": [f"the parser failed: {fault!r}"]}
+        # Bytes beyond ASCII in a header (SMTPUTF8) come back as the text that they are.
+        line = json.dumps(parsed, ensure_ascii=False).encode("utf-8", "surrogateescape")
+        sys.stdout.buffer.write(line.decode("utf-8", "replace").encode() + b"\n")
+        sys.stdout.buffer.flush()
+
+
 def main() -> None:
+    if sys.argv[1:] == ["--batch"]:
+        return batch()
     if len(sys.argv) != 2 or sys.argv[1] in ("-h", "--help"):
         sys.exit(__doc__)
     data = sys.stdin.buffer.read() if sys.argv[1] == "-" else Path(sys.argv[1]).read_bytes()

@@ -113,7 +113,7 @@ pub fn locale(text: &str) -> Result<String, &'static str> {
 /// # Errors
 /// A sentence.
 pub fn time_zone(name: &str) -> Result<String, &'static str> {
-    const WRONG: &str = "not an IANA time zone such as Europe/Berlin";
+    const WRONG: &str = "must be an IANA name such as Europe/Berlin, or empty for the shop's";
     if name.is_empty() {
         return Ok(String::new());
     }
@@ -184,9 +184,9 @@ pub fn profile_change(request: proto::UpsertCustomerRequest) -> Result<ProfileCh
 
 fn personal(text: String, field: &str, findings: &mut Findings) -> Personal {
     if text.chars().nth(MAX_NAME_CHARS).is_some() {
-        findings.field(field, "has at most 256 characters");
+        findings.field(field, "has more than 256 characters; shorten it");
     } else if has_control(&text) {
-        findings.field(field, "has no control characters");
+        findings.field(field, "has a control character; take it out");
     }
     Personal::new(text)
 }
@@ -194,7 +194,10 @@ fn personal(text: String, field: &str, findings: &mut Findings) -> Personal {
 fn contact_points(wire: &[proto::ContactPoint], findings: &mut Findings) -> Vec<ContactPoint> {
     let mut points: Vec<ContactPoint> = Vec::new();
     if wire.len() > MAX_CONTACT_POINTS {
-        findings.field("customer.contact_points", "at most one address a channel");
+        findings.field(
+            "customer.contact_points",
+            "must hold at most one address for each channel",
+        );
         return points;
     }
     for (index, wire) in wire.iter().enumerate() {
@@ -212,7 +215,7 @@ fn contact_points(wire: &[proto::ContactPoint], findings: &mut Findings) -> Vec<
         {
             findings.field(
                 field("channel"),
-                format!("a second address for {channel}; send one"),
+                format!("is a second address for {channel}; send one"),
             );
             continue;
         }

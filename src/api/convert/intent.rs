@@ -123,7 +123,10 @@ fn routing(wire: &proto::RoutingOverride, findings: &mut Findings) -> RoutingDra
         Ok(Method::Unspecified | Method::First) => RoutingMethod::First,
         Ok(Method::All) => RoutingMethod::All,
         Err(_) => {
-            let why = format!("{} is not a method that this server knows", wire.method);
+            let why = format!(
+                "{} is not a method that this server knows; name METHOD_FIRST or METHOD_ALL",
+                wire.method
+            );
             findings.field("intent.routing.method", why);
             RoutingMethod::First
         }

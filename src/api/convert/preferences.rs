@@ -10,7 +10,7 @@ use super::{
 use crate::domain::customer::{
     CategoryOrder, Consent, Customer, CustomerId, OwnQuietHours, Preferences, TopicPreference,
 };
-use crate::domain::quiet_hours::DailyWindow;
+use crate::domain::quiet_hours::{DailyWindow, time_of_day};
 use crate::domain::rejection::{Rejection, RejectionReason};
 use crate::proto;
 
@@ -239,9 +239,21 @@ fn consent(
 }
 
 fn quiet_hours(wire: &proto::QuietHours, findings: &mut Findings) -> Option<OwnQuietHours> {
-    let window = DailyWindow::try_new(&wire.start, &wire.end)
-        .map_err(|why| findings.field("preferences.quiet_hours", why))
-        .ok();
+    let mut readable = true;
+    for (name, text) in [("start", &wire.start), ("end", &wire.end)] {
+        if let Err(why) = time_of_day(text) {
+            findings.field(format!("preferences.quiet_hours.{name}"), why);
+            readable = false;
+        }
+    }
+    let window = match DailyWindow::try_new(&wire.start, &wire.end) {
+        Ok(window) => Some(window),
+        Err(why) if readable => {
+            findings.field("preferences.quiet_hours", why);
+            None
+        }
+        Err(_) => None,
+    };
     let time_zone = time_zone(&wire.time_zone)
         .map_err(|why| findings.field("preferences.quiet_hours.time_zone", why))
         .ok();

@@ -6,16 +6,18 @@
 
 use std::time::{Duration, SystemTime};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
-use lettre::message::header::{
-    ContentDisposition, ContentTransferEncoding, ContentType, Header, HeaderName, HeaderValue,
-};
+use lettre::message::header::{ContentDisposition, ContentTransferEncoding, ContentType};
 use lettre::message::{Body, Message, MultiPart, SinglePart};
 
 use crate::domain::content::{Content, Outgoing};
 use crate::domain::intent::Attachment;
+
+mod headers;
+
+use headers::{
+    AutoSubmitted, From, ListUnsubscribe, ListUnsubscribePost, Mailbox, Subject, TemplateName, To,
+};
 
 const MAX_SUBJECT_CHARS: usize = 250;
 const MAX_NAME_CHARS: usize = 100;
@@ -78,7 +80,7 @@ pub(super) fn build(
         .date(system_time(date))
         .header(From(Mailbox::new(&sender.name, &from)))
         .header(To(Mailbox::new(outgoing.recipient_name.reveal(), &to)))
-        .subject(clean_line(subject, MAX_SUBJECT_CHARS))
+        .header(Subject(clean_line(subject, MAX_SUBJECT_CHARS)))
         .header(AutoSubmitted)
         .header(TemplateName(token(&outgoing.template)));
     if let Some(url) = header_url(unsubscribe_url) {
@@ -287,131 +289,6 @@ fn header_url(text: &str) -> Option<String> {
     url.push('>');
     (url.len() <= MAX_URL_BYTES).then_some(url)
 }
-
-/// A header whose value is ASCII on one line by construction.
-macro_rules! plain_header {
-    ($(#[$doc:meta])* $kind:ident($self:ident), $name:literal, $value:expr) => {
-        $(#[$doc])*
-        impl Header for $kind {
-            fn name() -> HeaderName {
-                HeaderName::new_from_ascii_str($name)
-            }
-
-            fn parse(_: &str) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
-                Err(concat!($name, " is only written").into())
-            }
-
-            fn display(&$self) -> HeaderValue {
-                let value: String = $value;
-                HeaderValue::dangerous_new_pre_encoded(Self::name(), value.clone(), value)
-            }
-        }
-    };
-}
-
-macro_rules! mailbox_header {
-    ($kind:ident, $name:literal) => {
-        impl Header for $kind {
-            fn name() -> HeaderName {
-                HeaderName::new_from_ascii_str($name)
-            }
-
-            fn parse(_: &str) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
-                Err(concat!($name, " is only written").into())
-            }
-
-            fn display(&self) -> HeaderValue {
-                // lettre reads the bare address, and writes the encoded form.
-                let (bare, encoded) = (self.0.address.clone(), self.0.encoded());
-                HeaderValue::dangerous_new_pre_encoded(Self::name(), bare, encoded)
-            }
-        }
-    };
-}
-
-/// A name and an address. lettre would leave a dot in a name unquoted, which strict readers refuse (RFC 5322 3.4).
-#[derive(Clone)]
-struct Mailbox {
-    name: String,
-    address: String,
-}
-
-impl Mailbox {
-    fn new(name: &str, address: &lettre::Address) -> Self {
-        Self {
-            name: clean_line(name, MAX_NAME_CHARS),
-            address: address.to_string(),
-        }
-    }
-
-    fn encoded(&self) -> String {
-        let Self { name, address } = self;
-        let plain = |c: char| c.is_ascii_alphanumeric() || c == ' ';
-        if name.is_empty() {
-            address.clone()
-        } else if name.chars().all(plain) {
-            format!("{name} <{address}>")
-        } else if name.is_ascii() && !name.contains("=?") {
-            let quoted = name.replace('\\', "\\\\").replace('"', "\\\"");
-            format!("\"{quoted}\"\r\n <{address}>")
-        } else {
-            format!("{}\r\n <{address}>", encoded_words(name))
-        }
-    }
-}
-
-/// RFC 2047, a line for each word; a character is never cut in two.
-fn encoded_words(text: &str) -> String {
-    const MAX_WORD_BYTES: usize = 45;
-    let mut words = vec![String::new()];
-    for c in text.chars() {
-        match words.last_mut() {
-            Some(word) if word.len() + c.len_utf8() <= MAX_WORD_BYTES => word.push(c),
-            _ => words.push(c.to_string()),
-        }
-    }
-    let encode = |word: &String| format!("=?utf-8?b?{}?=", STANDARD.encode(word));
-    words.iter().map(encode).collect::<Vec<_>>().join("\r\n ")
-}
-
-#[derive(Clone)]
-struct From(Mailbox);
-mailbox_header!(From, "From");
-
-#[derive(Clone)]
-struct To(Mailbox);
-mailbox_header!(To, "To");
-
-/// RFC 3834: no out-of-office replies, please.
-#[derive(Clone)]
-struct AutoSubmitted;
-plain_header!(
-    AutoSubmitted(self),
-    "Auto-Submitted",
-    "auto-generated".to_owned()
-);
-
-#[derive(Clone)]
-struct TemplateName(String);
-plain_header!(
-    TemplateName(self),
-    "X-Notification-Template",
-    self.0.clone()
-);
-
-/// RFC 2369.
-#[derive(Clone)]
-struct ListUnsubscribe(String);
-plain_header!(ListUnsubscribe(self), "List-Unsubscribe", self.0.clone());
-
-/// RFC 8058.
-#[derive(Clone)]
-struct ListUnsubscribePost;
-plain_header!(
-    ListUnsubscribePost(self),
-    "List-Unsubscribe-Post",
-    "List-Unsubscribe=One-Click".to_owned()
-);
 
 #[cfg(test)]
 mod tests;

@@ -285,18 +285,19 @@ pub(super) fn tls_connector(settings: &SmtpSettings) -> Result<TlsConnector, Str
         roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
     };
     if let Some(path) = &settings.extra_ca {
-        let unusable = |why: String| format!("extra_ca {}: {why}", path.display());
+        let unusable = |why: String| format!("ca_file {} {why}", path.display());
         let certificates = CertificateDer::pem_file_iter(path)
-            .map_err(|error| unusable(error.to_string()))?
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| unusable(error.to_string()))?;
+            .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+            .map_err(|error| unusable(format!("cannot be read as PEM: {error}")))?;
         if certificates.is_empty() {
-            return Err(unusable("there is no certificate in it".to_owned()));
+            return Err(unusable(
+                "has no certificate in it; give the authority's in PEM".to_owned(),
+            ));
         }
         for certificate in certificates {
             roots
                 .add(certificate)
-                .map_err(|error| unusable(error.to_string()))?;
+                .map_err(|error| unusable(format!("has a certificate that is none: {error}")))?;
         }
     }
     let config = rustls::ClientConfig::builder_with_provider(Arc::new(

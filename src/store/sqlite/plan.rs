@@ -16,6 +16,7 @@ use crate::domain::decision::{Decision, Verdict};
 use crate::domain::id::NotificationId;
 use crate::domain::notification::Notification;
 use crate::domain::reason::{Reason, State, Status};
+use crate::event;
 use crate::store::{Case, Plan, Plans, StoreResult};
 
 pub(super) const DUE: &str = "SELECT n.id FROM notification n WHERE n.task = 'plan' AND n.lane = ?1 AND n.due_at <= ?2 \
@@ -120,18 +121,21 @@ pub(super) fn decide(
 
 /// A planner that panics costs the notification it panicked on, not the writer and not the others of the batch.
 fn plan_or_fail(plans: &dyn Plans, case: &Case) -> Plan {
-    std::panic::catch_unwind(AssertUnwindSafe(|| plans.plan(case))).unwrap_or_else(|_| Plan {
-        decision: Decision {
-            verdict: Verdict::End {
-                reason: Reason::Internal,
+    std::panic::catch_unwind(AssertUnwindSafe(|| plans.plan(case))).unwrap_or_else(|_| {
+        event::task_panicked("planner");
+        Plan {
+            decision: Decision {
+                verdict: Verdict::End {
+                    reason: Reason::Internal,
+                },
+                steps: Vec::new(),
+                policy_version: String::new(),
+                time: case.now,
             },
-            steps: Vec::new(),
-            policy_version: String::new(),
-            time: case.now,
-        },
-        status: Status::from(Reason::Internal),
-        due_at: None,
-        messages: Vec::new(),
-        usage: None,
+            status: Status::from(Reason::Internal),
+            due_at: None,
+            messages: Vec::new(),
+            usage: None,
+        }
     })
 }

@@ -16,6 +16,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::accept::{self, Intake};
 use super::error::corrupt;
 use super::{claim, settle};
+use crate::event;
 use crate::store::{AcceptOutcome, Claim, ClaimOutcome, Settlement, StoreError, StoreResult};
 
 /// How many operations wait for the writer before callers wait too.
@@ -265,7 +266,10 @@ async fn try_transact(tx: &mut Tx, batch: &mut Batch) -> StoreResult<()> {
     AssertUnwindSafe(batch.run(tx))
         .catch_unwind()
         .await
-        .map_err(|_| corrupt("an operation of the store panicked"))??;
+        .map_err(|_| {
+            event::task_panicked("store");
+            corrupt("an operation of the store panicked")
+        })??;
     sqlx::query("COMMIT").execute(&mut tx.conn).await?;
     Ok(())
 }

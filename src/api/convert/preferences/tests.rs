@@ -147,7 +147,7 @@ fn unknown_customers_and_stale_etags_are_refused() {
 #[test]
 fn every_field_that_breaks_its_rule_is_named() {
     type Spoil = fn(&mut proto::Preferences);
-    let cases: [(&str, Spoil); 14] = [
+    let cases: [(&str, Spoil); 16] = [
         ("preferences.customer_id", |p| p.customer_id.clear()),
         ("preferences.channel_order[1]", |p| {
             p.channel_order = vec![1, 1];
@@ -179,8 +179,15 @@ fn every_field_that_breaks_its_rule_is_named() {
                 nanos: 0,
             });
         }),
-        ("preferences.quiet_hours", |p| {
+        ("preferences.quiet_hours.start", |p| {
             p.quiet_hours.as_mut().unwrap().start = "25:00".into();
+        }),
+        ("preferences.quiet_hours.end", |p| {
+            p.quiet_hours.as_mut().unwrap().end = "8 o'clock".into();
+        }),
+        ("preferences.quiet_hours", |p| {
+            let hours = p.quiet_hours.as_mut().unwrap();
+            hours.end.clone_from(&hours.start);
         }),
         ("preferences.quiet_hours.time_zone", |p| {
             p.quiet_hours.as_mut().unwrap().time_zone = "Mars/Phobos".into();
