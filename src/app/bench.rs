@@ -2,7 +2,7 @@
 //! process of its own; this one makes the load, on the same cores. It tells figures and the ratio to a reference of the same run;
 //! it fails nothing, and it never touches a gateway that somebody uses.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::json;
@@ -39,6 +39,13 @@ struct Plan {
     stored: Option<u64>,
 }
 
+impl Plan {
+    /// A tenth of a number with `--quick`.
+    fn scaled(&self, number: u64) -> u64 {
+        if self.quick { number / 10 } else { number }
+    }
+}
+
 /// Measures what was asked for and tells it. What was measured before it was asked to stop, or before it failed, is told, too.
 ///
 /// # Errors
@@ -52,6 +59,14 @@ pub(super) async fn run(options: BenchOptions) -> Result<(), Ended> {
         quick: options.quick,
         stored: options.stored,
     };
+    // What cannot be written is found before minutes are spent.
+    if let Some(file) = &options.chart {
+        let opened = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(file);
+        opened.map_err(|why| unwritable(file, &why))?;
+    }
     let disk = gateway::Folder::new(plan.data.as_deref())?;
     let machine = Machine::look(disk.path());
     drop(disk);
@@ -65,7 +80,7 @@ pub(super) async fn run(options: BenchOptions) -> Result<(), Ended> {
         );
     }
     if plan.quick {
-        report.note("This was --quick: memory and stored were measured with smaller numbers.");
+        report.note("This was --quick: fewer customers, and smaller numbers in memory and stored.");
     }
     let measured = tokio::select! {
         measured = measure(&plan, &options, &mut report) => measured,
@@ -77,8 +92,7 @@ pub(super) async fn run(options: BenchOptions) -> Result<(), Ended> {
         report.tell();
     }
     if let Some(file) = &options.chart {
-        let cannot = |why| format!("{} cannot be written: {why}", file.display());
-        std::fs::write(file, chart::draw(&report)).map_err(cannot)?;
+        std::fs::write(file, chart::draw(&report)).map_err(|why| unwritable(file, &why))?;
     }
     Ok(measured?)
 }
@@ -97,6 +111,10 @@ async fn measure(plan: &Plan, options: &BenchOptions, report: &mut Report) -> Re
         }
     }
     Ok(())
+}
+
+fn unwritable(file: &Path, why: &std::io::Error) -> String {
+    format!("{} cannot be written: {why}", file.display())
 }
 
 fn settings(options: &BenchOptions) -> serde_json::Map<String, serde_json::Value> {

@@ -14,7 +14,7 @@ use crate::cli::{Bar, BenchPart};
 use crate::domain::clock::{Clock as _, SystemClock};
 use crate::store::floor::{self, Insert};
 
-/// Customers that the notices go to.
+/// Customers that the notices go to; a tenth with `--quick`.
 const CUSTOMERS: u64 = 10_000;
 /// How far ahead what is not to be sent is due.
 const LATER: SignedDuration = SignedDuration::from_hours(24 * 30);
@@ -85,9 +85,10 @@ async fn disk(plan: &Plan, insert: Insert) -> Result<Figure, String> {
 async fn accepts(plan: &Plan, name: &str, shape: Shape, sending: bool) -> Result<Figure, String> {
     let folder = Folder::new(plan.data.as_deref())?;
     let gateway = Gateway::start(folder.path(), "").await?;
-    load::introduce(&gateway, CUSTOMERS).await?;
+    let customers = plan.scaled(CUSTOMERS);
+    load::introduce(&gateway, customers).await?;
     let send_time = (!sending).then(|| SystemClock.now() + LATER);
-    let traffic = Arc::new(Traffic::new(name, CUSTOMERS, send_time));
+    let traffic = Arc::new(Traffic::new(name, customers, send_time));
     let until = Until::Time {
         warm: (plan.span / 5).min(WARM_MAX),
         span: plan.span,

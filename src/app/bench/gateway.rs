@@ -215,7 +215,7 @@ fn lines(child: &mut Child) -> mpsc::Receiver<String> {
 fn configuration(data: &Path, settings: &str) -> String {
     let data = toml::Value::String(data.display().to_string());
     format!(
-        "server.grpc_address = \"127.0.0.1:0\"\nserver.console_address = \"127.0.0.1:0\"\nserver.drain = \"5s\"\n\
+        "server.grpc_address = \"127.0.0.1:0\"\nserver.console_address = \"127.0.0.1:0\"\nserver.drain = \"2s\"\n\
          store.path = {data}\n{settings}\n"
     )
 }

@@ -20,8 +20,8 @@ const MEBIBYTE: f64 = 1024.0 * 1024.0;
 const CUSTOMERS: u64 = 50_000;
 const WAITING: u64 = 200_000;
 const MANY: u64 = 1_000_000;
-/// `--quick` takes this part of them.
-const QUICK: u64 = 10;
+/// Customers of a store that is to be full soon.
+const FEW: u64 = 10;
 /// Of the store, for what comes past it.
 const LIMIT: &str = "64MiB";
 /// So many fit into no store of that size.
@@ -40,8 +40,7 @@ const AIM_DEAD: f64 = 256.0;
 /// # Errors
 /// A sentence on what could not be done.
 pub(super) async fn run(plan: &Plan, report: &mut Report) -> Result<(), String> {
-    let part = if plan.quick { QUICK } else { 1 };
-    let (waiting, many) = (WAITING / part, MANY / part);
+    let (waiting, many) = (plan.scaled(WAITING), plan.scaled(MANY));
     let bar = Bar::new("memory", many * 2);
     sleeping(plan, report, &bar, (waiting, many)).await?;
     dead(plan, report, &bar, many).await?;
@@ -62,12 +61,13 @@ async fn sleeping(
     rest.aim = Some(AIM_REST);
     report.add(rest);
 
-    load::introduce(&gateway, CUSTOMERS).await?;
+    let customers = plan.scaled(CUSTOMERS);
+    load::introduce(&gateway, customers).await?;
     let mut stored = 0;
     for count in [waiting, many] {
         bar.say("waiting for a later day");
         let later = Some(SystemClock.now() + LATER);
-        let traffic = Traffic::new(&format!("later-{count}"), CUSTOMERS, later);
+        let traffic = Traffic::new(&format!("later-{count}"), customers, later);
         let mut peak = 0;
         fill(&gateway, traffic.limited(count - stored), bar, |gateway| {
             peak = peak.max(gateway.resident_bytes()?);
@@ -104,16 +104,17 @@ async fn dead(plan: &Plan, report: &mut Report, bar: &Bar, many: u64) -> Result<
     );
     let folder = Folder::new(plan.data.as_deref())?;
     let gateway = Gateway::start(folder.path(), &settings).await?;
-    load::introduce(&gateway, CUSTOMERS).await?;
+    let customers = plan.scaled(CUSTOMERS);
+    load::introduce(&gateway, customers).await?;
     bar.say("due, the provider dead");
     let mut peak = 0;
-    let traffic = Traffic::new("dead", CUSTOMERS, None).limited(many);
+    let traffic = Traffic::new("dead", customers, None).limited(many);
     fill(&gateway, traffic, bar, |gateway| {
         peak = peak.max(gateway.resident_bytes()?);
         Ok(())
     })
     .await?;
-    let traffic = Arc::new(Traffic::new("dead-intake", CUSTOMERS, None));
+    let traffic = Arc::new(Traffic::new("dead-intake", customers, None));
     let until = Until::Time {
         warm: Duration::from_secs(1),
         span: plan.span,
@@ -143,9 +144,9 @@ async fn full(plan: &Plan, report: &mut Report, bar: &Bar) -> Result<(), String>
     bar.say("past the store's limit");
     let folder = Folder::new(plan.data.as_deref())?;
     let gateway = Gateway::start(folder.path(), &format!("store.max_size = \"{LIMIT}\"")).await?;
-    load::introduce(&gateway, QUICK).await?;
+    load::introduce(&gateway, FEW).await?;
     let later = Some(SystemClock.now() + LATER);
-    let traffic = Arc::new(Traffic::new("full", QUICK, later).limited(PAST_LIMIT));
+    let traffic = Arc::new(Traffic::new("full", FEW, later).limited(PAST_LIMIT));
     let shape = Shape::Batch {
         callers: 1,
         size: 100,

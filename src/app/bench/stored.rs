@@ -16,8 +16,6 @@ use crate::domain::clock::{Clock as _, SystemClock};
 
 const SMALL: u64 = 10_000;
 const LARGE: u64 = 2_000_000;
-/// `--quick` takes this instead.
-const LARGE_QUICK: u64 = 100_000;
 /// About what a customer of a shop gets in a year.
 const NOTIFICATIONS_A_CUSTOMER: u64 = 20;
 const LATER: SignedDuration = SignedDuration::from_hours(24 * 30);

@@ -19,7 +19,7 @@ pub struct BenchOptions {
     /// How many notifications the large store holds in `stored`.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(20_000..=100_000_000))]
     pub stored: Option<u64>,
-    /// Smaller numbers for `memory` and `stored`, to try them out; the output says so.
+    /// Fewer customers, and smaller numbers in `memory` and `stored`, to try them out; the output says so.
     #[arg(long)]
     pub quick: bool,
     /// Draw the figures into this file.
