@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use crate::domain::channel::{Channel, Lane};
 use crate::domain::clock::Clock;
 use crate::event;
+use crate::failpoint::{self, Point};
 use crate::queue::{Job, Queue};
 use crate::store::bell::Bell;
 use crate::store::{Store, StoreResult};
@@ -80,6 +81,7 @@ impl Relay {
             })
             .collect();
         if !jobs.is_empty() {
+            failpoint::hit(Point::AfterOk);
             // What finds no room is still in the store and comes with the next window.
             let _ = self.queue.publish(&jobs).await;
         }

@@ -23,6 +23,7 @@ use crate::domain::notification::AttemptResult;
 use crate::domain::reason::Reason;
 use crate::domain::sms;
 use crate::event;
+use crate::failpoint::{self, Point};
 use crate::provider::{Handover, Provider, clean_reply};
 use crate::queue::{Job, Queue};
 use crate::render::{Filling, Links, render};
@@ -105,8 +106,10 @@ impl Worker {
             return;
         };
 
+        failpoint::hit(Point::AfterAttempt);
         let started = self.clock.now();
         let handover = hand_over(provider.as_ref(), &filled.outgoing).await;
+        failpoint::hit(Point::AfterReply);
 
         let now = self.clock.now();
         let tried = Tried {
@@ -129,6 +132,7 @@ impl Worker {
             now,
         })
         .await;
+        failpoint::hit(Point::AfterOutcome);
     }
 
     /// The message, if the job is still about it.
