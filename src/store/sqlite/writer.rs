@@ -274,7 +274,7 @@ async fn try_transact(tx: &mut Tx, batch: &mut Batch) -> StoreResult<()> {
         std::mem::take(&mut batch.accepts)
             .into_iter()
             .for_each(Ticket::answer);
-        tokio::time::sleep(GATHER * 10).await;
+        tokio::time::sleep(GATHER * 50).await;
     }
     if !batch.accepts.is_empty() {
         failpoint::hit(Point::BeforeCommit);
