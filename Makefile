@@ -10,6 +10,12 @@ export PATH := $(CURDIR)/.tools/cargo/bin:$(PATH)
 
 BUF := .tools/node/node_modules/.bin/buf
 NEXTEST_PROFILE ?= $(if $(CI),ci,default)
+# One build for all checks: with the points at which tests let the program die.
+FEATURES := --features failpoints
+# What `make faults` runs, how often, and where it builds the program.
+ROWS ?= F1,F2,F6,F18,F23
+COUNT ?= 25
+FAULTS_TARGET ?= $(CURDIR)/target/faults
 # Given to the program by `make demo`, to nextest by `make test`.
 ARGS ?=
 
@@ -32,8 +38,14 @@ setup: ## Install what the checks need, pinned, into .tools/
 .PHONY: test
 test: ## Run every test; a server that a test needs and cannot start is a failure
 	scripts/setup.sh test
-	TIDINGS_TEST_REQUIRE=1 cargo test --locked --doc
-	TIDINGS_TEST_REQUIRE=1 cargo nextest run --locked --profile $(NEXTEST_PROFILE) $(ARGS)
+	TIDINGS_TEST_REQUIRE=1 cargo test --locked $(FEATURES) --doc
+	TIDINGS_TEST_REQUIRE=1 cargo nextest run --locked $(FEATURES) --profile $(NEXTEST_PROFILE) $(ARGS)
+
+.PHONY: faults
+faults: ## Kill the release build again and again, judge, add to docs/fault-matrix.json: ROWS=F1,F2 COUNT=25
+	cargo build --release --locked $(FEATURES) --bin tidings --target-dir $(FAULTS_TARGET)
+	TIDINGS_TEST_BINARY=$(FAULTS_TARGET)/release/tidings TIDINGS_TEST_ROWS=$(ROWS) TIDINGS_TEST_COUNT=$(COUNT) \
+		cargo test --locked $(FEATURES) --test faults -- --ignored --exact --nocapture the_rows_asked_for
 
 .PHONY: fmt
 fmt: ## Format Rust and proto files
@@ -69,8 +81,8 @@ lint-advisories:
 
 .PHONY: lint-code
 lint-code:
-	cargo clippy --locked --all-targets -- --deny warnings
-	RUSTDOCFLAGS="--deny warnings" cargo doc --locked --no-deps --quiet
+	cargo clippy --locked $(FEATURES) --all-targets -- --deny warnings
+	RUSTDOCFLAGS="--deny warnings" cargo doc --locked $(FEATURES) --no-deps --quiet
 
 .PHONY: clean-tools
 clean-tools: ## Remove .tools/; `make setup` brings it back

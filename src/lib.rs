@@ -30,6 +30,7 @@ pub mod settle;
 // The words and rules, and the names of what is measured and told.
 pub mod domain;
 pub mod event;
+pub mod failpoint;
 pub mod proto;
 
 // The seams and what stands behind them.

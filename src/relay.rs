@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::domain::channel::{Channel, Lane};
 use crate::domain::clock::Clock;
 use crate::event;
+use crate::failpoint::{self, Point};
 use crate::gate::Gates;
 use crate::queue::{Job, Queue};
 use crate::store::bell::Bell;
@@ -87,6 +88,7 @@ impl Relay {
             })
             .collect();
         if !jobs.is_empty() {
+            failpoint::hit(Point::AfterOk);
             // What finds no room is still in the store and comes with the next window.
             let _ = self.queue.publish(&jobs).await;
         }

@@ -29,6 +29,7 @@ use crate::domain::notification::AttemptResult;
 use crate::domain::reason::Reason;
 use crate::domain::sms;
 use crate::event;
+use crate::failpoint::{self, Point};
 use crate::gate::Gates;
 use crate::provider::{Handover, Provider, clean_reply};
 use crate::queue::{Job, Queue};
@@ -175,8 +176,10 @@ impl Worker {
             expire_time: work.notification.intent.expire_time,
         });
 
+        failpoint::hit(Point::AfterAttempt);
         let started = self.clock.now();
         let handover = provider.send(&filled.outgoing).await;
+        failpoint::hit(Point::AfterReply);
         let now = self.clock.now();
         permit.tell(handover.sign());
         let took = Duration::try_from(now.duration_since(started)).unwrap_or_default();
@@ -184,6 +187,7 @@ impl Worker {
         let ending = self.ending(&handover, begun, gate.is_open_circuit());
         let settlement = settlement(begun, ending, clean_reply(reply(&handover)), now);
         self.record(settlement).await;
+        failpoint::hit(Point::AfterOutcome);
         Worked::Done
     }
 

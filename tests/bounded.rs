@@ -12,8 +12,8 @@ use serde_json::json;
 use support::binary::Binary;
 use tidings::client::Client;
 use tidings::proto::{
-    self, BatchSendNotificationsRequest, GetNotificationRequest, InlineRecipient, NotificationIntent,
-    SendNotificationRequest, notification_intent,
+    self, BatchSendNotificationsRequest, GetNotificationRequest, InlineRecipient,
+    NotificationIntent, SendNotificationRequest, notification_intent,
 };
 
 const FEW: usize = 5_000;
@@ -32,7 +32,8 @@ fn request(number: usize) -> SendNotificationRequest {
         ..InlineRecipient::default()
     };
     let url = format!("https://tracking.example/{}", "t".repeat(URL_BYTES));
-    let variables = json!({"order": {"number": number.to_string()}, "shipment": {"tracking_url": url}});
+    let variables =
+        json!({"order": {"number": number.to_string()}, "shipment": {"tracking_url": url}});
     SendNotificationRequest {
         intent: Some(NotificationIntent {
             recipient: Some(notification_intent::Recipient::InlineRecipient(recipient)),
@@ -110,7 +111,10 @@ async fn failures(console: &str) -> f64 {
     let mut text = String::new();
     stream.read_to_string(&mut text).await.unwrap();
     text.lines()
-        .filter(|line| line.starts_with("tidings_delivery_attempts_total{") && line.contains("result=\"transient\""))
+        .filter(|line| {
+            line.starts_with("tidings_delivery_attempts_total{")
+                && line.contains("result=\"transient\"")
+        })
         .filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok())
         .sum()
 }
@@ -126,12 +130,21 @@ async fn a_dead_provider_and_many_due_take_no_memory_for_each() {
     let many = accept(&client, FEW..MANY, process).await;
     let growth = (many - few).max(0.0) / (MANY - FEW) as f64;
     println!("{few} bytes with {FEW}, {many} with {MANY}: {growth:.0} for each");
-    assert!(growth < GROWTH_MAX_BYTES, "{growth:.0} bytes for each notification");
-    assert!(failures(&gateway.console).await > 0.0, "nothing was tried, so nothing failed");
+    assert!(
+        growth < GROWTH_MAX_BYTES,
+        "{growth:.0} bytes for each notification"
+    );
+    assert!(
+        failures(&gateway.console).await > 0.0,
+        "nothing was tried, so nothing failed"
+    );
 
     // Intake answers within a caller's deadline, and what it took is there.
     let started = Instant::now();
-    let asked = client.notifications().send_notification(request(MANY)).await;
+    let asked = client
+        .notifications()
+        .send_notification(request(MANY))
+        .await;
     assert!(started.elapsed() < DEADLINE, "{:?}", started.elapsed());
     let name = asked.unwrap().into_inner().notification.unwrap().name;
     let found = client

@@ -10,7 +10,7 @@ use syn::visit::Visit;
 /// The rows, lowest first. A module may import from lower rows only; `domain` may import within itself.
 const LAYERS: &[&[&str]] = &[
     &["domain"],
-    &["event", "proto"],
+    &["event", "failpoint", "proto"],
     &["store", "queue", "provider", "catalog"],
     &["admit", "decide", "render", "gate", "settle"],
     &[
@@ -53,6 +53,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("fluent_bundle", &["catalog"]),
     ("icu", &["catalog"]),
     ("metrics", &["event"]),
+    ("rustix", &["failpoint"]),
     ("lapin", &["queue/rabbitmq"]),
 ];
 

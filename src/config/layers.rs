@@ -13,6 +13,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::nearest::nearest;
 use super::secret::read_limited;
+use crate::failpoint;
 
 /// The longest configuration file.
 const FILE_MAX_BYTES: u64 = 1024 * 1024;
@@ -100,6 +101,7 @@ pub(super) fn lay_environment(
         };
         if OTHER_VARIABLES.contains(&name.as_str())
             || rest.starts_with("TEST_")
+            || (failpoint::ENABLED && name == failpoint::VARIABLE)
             || is_service_link(rest, &value)
         {
             continue;

@@ -110,7 +110,7 @@ async fn serve(mut socket: TcpStream, react: React, log: Arc<Mutex<Vec<Seen>>>) 
     }
 }
 
-async fn request(socket: &mut TcpStream, unread: &mut Vec<u8>) -> Option<Seen> {
+pub(crate) async fn request(socket: &mut TcpStream, unread: &mut Vec<u8>) -> Option<Seen> {
     let head_end = loop {
         match unread.windows(4).position(|four| four == b"\r\n\r\n") {
             Some(at) => break at,

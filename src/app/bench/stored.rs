@@ -33,7 +33,7 @@ pub(super) async fn run(plan: &Plan, report: &mut Report) -> Result<(), String> 
     };
     let large = plan
         .stored
-        .unwrap_or(if plan.quick { LARGE_QUICK } else { LARGE });
+        .unwrap_or(LARGE);
     let bar = Bar::new("stored", SMALL + large);
     let customers = large / NOTIFICATIONS_A_CUSTOMER;
     let (small_rounds, _) = with(plan, &sink, SMALL, customers, &bar).await?;

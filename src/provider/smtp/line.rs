@@ -15,6 +15,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
+use crate::failpoint::{self, Point};
+
 /// More than this without a new command is not a reply.
 const MAX_REPLY_BYTES: usize = 64 * 1024;
 
@@ -167,14 +169,19 @@ impl AsyncWrite for Line {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let mut state = self.lock();
-        if bytes == FINAL_DOT {
+        let is_dot = bytes == FINAL_DOT;
+        if is_dot {
             state.dot_begun = true;
         }
-        match &mut state.socket {
+        let written = std::task::ready!(match &mut state.socket {
             Socket::Plain(socket) => Pin::new(socket).poll_write(cx, bytes),
             Socket::Tls(socket) => Pin::new(socket).poll_write(cx, bytes),
             Socket::Gone => Poll::Ready(Err(gone())),
+        });
+        if is_dot && written.is_ok() {
+            failpoint::hit(Point::AfterDot);
         }
+        Poll::Ready(written)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

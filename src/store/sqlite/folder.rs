@@ -11,9 +11,12 @@ use sqlx::{ConnectOptions as _, Row as _};
 
 use super::rows::hex;
 use crate::domain::id::secret_bytes;
+use crate::failpoint::{self, Point};
 
 /// How long a statement waits for a lock; only a checkpoint or a backup tool ever holds one.
 const BUSY: Duration = Duration::from_secs(4);
+/// How many steps of SQLite's machine lie between two points at which a test may end a migration.
+const STEPS: i32 = 20;
 
 /// Why a store could not be opened; each says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -121,7 +124,17 @@ pub(super) async fn connect_writer(
 
 /// Brings the schema up to date.
 pub(super) async fn migrate(conn: &mut SqliteConnection) -> Result<(), OpenError> {
-    let migrated = sqlx::migrate!("migrations/sqlite").run(conn).await;
+    if failpoint::ENABLED {
+        let hit = || {
+            failpoint::hit(Point::InMigration);
+            true
+        };
+        conn.lock_handle().await?.set_progress_handler(STEPS, hit);
+    }
+    let migrated = sqlx::migrate!("migrations/sqlite").run(&mut *conn).await;
+    if failpoint::ENABLED {
+        conn.lock_handle().await?.remove_progress_handler();
+    }
     migrated.map_err(|error| match error {
         MigrateError::VersionMissing(step) => OpenError::Newer(step),
         other => OpenError::Migrate(other),

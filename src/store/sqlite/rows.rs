@@ -153,7 +153,7 @@ pub(super) type Row = Vec<Cell>;
 
 /// A statement that writes many rows: `before`, the rows as a `VALUES` list, `after`. In an update the list is read as
 /// `j.column1`, `j.column2`, and so on.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Many {
     before: &'static str,
     after: &'static str,

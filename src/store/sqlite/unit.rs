@@ -20,6 +20,7 @@ use crate::domain::intent::{Intent, Variables};
 use crate::domain::notification::{Attempt, AttemptResult};
 use crate::domain::reason::Status;
 use crate::domain::shop::Identity;
+use crate::failpoint::{self, Point};
 use crate::store::StoreResult;
 
 pub(super) const LOAD_HEADS: &str = concat!(
@@ -393,6 +394,9 @@ impl Writes {
             (MOVE_USAGE, self.moved),
             (COUNT, counts),
         ] {
+            if statement == INSERT_ATTEMPT && !rows.is_empty() {
+                failpoint::hit(Point::AfterClaim);
+            }
             statement.write(conn, rows).await?;
         }
         if !self.events.is_empty() {

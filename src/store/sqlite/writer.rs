@@ -17,6 +17,7 @@ use super::accept::{self, Intake};
 use super::error::corrupt;
 use super::{claim, settle};
 use crate::event;
+use crate::failpoint::{self, Mutant, Point};
 use crate::store::{AcceptOutcome, Claim, ClaimOutcome, Settlement, StoreError, StoreResult};
 
 /// How many operations wait for the writer before callers wait too.
@@ -230,6 +231,9 @@ async fn commit(tx: &mut Tx, mut batch: Batch, sequence: &watch::Sender<i64>) {
 }
 
 async fn announce(tx: &mut Tx, batch: Batch, sequence: &watch::Sender<i64>) {
+    if !batch.accepts.is_empty() {
+        failpoint::hit(Point::AfterCommit);
+    }
     if tx.scrub {
         tx.scrub = !cut_log(&mut tx.conn).await;
     }
@@ -270,6 +274,15 @@ async fn try_transact(tx: &mut Tx, batch: &mut Batch) -> StoreResult<()> {
             event::task_panicked("store");
             corrupt("an operation of the store panicked")
         })??;
+    if failpoint::is_on(Mutant::AnswerBeforeCommit) {
+        std::mem::take(&mut batch.accepts)
+            .into_iter()
+            .for_each(Ticket::answer);
+        tokio::time::sleep(GATHER * 50).await;
+    }
+    if !batch.accepts.is_empty() {
+        failpoint::hit(Point::BeforeCommit);
+    }
     sqlx::query("COMMIT").execute(&mut tx.conn).await?;
     Ok(())
 }

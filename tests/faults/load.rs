@@ -1,0 +1,177 @@
+//! The callers: a steady stream of orders, each asked for again under the same request id until it is answered OK, whatever the gateway
+//! goes through meanwhile. What was answered OK is kept: it is what may not be lost.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tidings::client::Client;
+use tidings::proto::{SendNotificationRequest, UpsertCustomerRequest};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tonic::Status;
+
+use crate::shop;
+
+/// More callers than can be in a call at once.
+const CALLERS: usize = 64;
+/// How often the stream is let go on.
+const BEAT: Duration = Duration::from_millis(10);
+/// A call that has no answer by then is made again.
+const CALL: Duration = Duration::from_secs(5);
+/// Between two calls of a caller that got no answer.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// Orders that were answered OK, each with the name it got.
+pub(crate) type Acknowledged = BTreeMap<u64, String>;
+
+struct Shared {
+    next: AtomicU64,
+    acknowledged: Mutex<Acknowledged>,
+    /// Refusals that no gateway may give, whatever happened to it.
+    refusals: Mutex<Vec<String>>,
+    permits: Semaphore,
+}
+
+/// Runs until it is finished or dropped.
+pub(crate) struct Load {
+    shared: Arc<Shared>,
+    door: watch::Sender<Option<Client>>,
+    callers: JoinSet<()>,
+}
+
+impl Load {
+    /// Begins with `rate` orders a second; nothing goes anywhere before a door is open.
+    pub(crate) fn begin(rate: u64) -> Self {
+        let (door, open) = watch::channel(None);
+        let shared = Arc::new(Shared {
+            next: AtomicU64::new(1),
+            acknowledged: Mutex::default(),
+            refusals: Mutex::default(),
+            permits: Semaphore::new(0),
+        });
+        let mut callers = JoinSet::new();
+        for _ in 0..CALLERS {
+            callers.spawn(call(shared.clone(), open.clone()));
+        }
+        let beating = shared.clone();
+        callers.spawn(async move { beat(&beating, open, rate).await });
+        Self {
+            shared,
+            door,
+            callers,
+        }
+    }
+
+    /// From now on calls go there.
+    pub(crate) async fn open(&self, grpc: &str) {
+        // A gateway that dies in its first moments is not connected to; the next one will be.
+        if let Ok(client) = Client::connect(grpc).await {
+            self.door.send_replace(Some(client));
+        }
+    }
+
+    /// From now on calls wait.
+    pub(crate) fn close(&self) {
+        self.door.send_replace(None);
+    }
+
+    pub(crate) fn acknowledged(&self) -> Acknowledged {
+        self.shared.acknowledged.lock().unwrap().clone()
+    }
+
+    /// Takes no new orders, and answers with what was acknowledged when all that were begun are. A door must be open.
+    pub(crate) async fn finish(&mut self) -> (Acknowledged, Vec<String>) {
+        self.shared.permits.close();
+        let all = async { while self.callers.join_next().await.is_some() {} };
+        let all = tokio::time::timeout(Duration::from_secs(60), all).await;
+        all.expect("calls are left without an answer");
+        let refusals = self.shared.refusals.lock().unwrap().clone();
+        (self.acknowledged(), refusals)
+    }
+}
+
+/// Lets orders go at their rate while a door is open; what could not go meanwhile is not made up for.
+async fn beat(shared: &Shared, door: watch::Receiver<Option<Client>>, rate: u64) {
+    let per_second = 1_000 / u64::try_from(BEAT.as_millis()).unwrap();
+    let mut ticks = tokio::time::interval(BEAT);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Burst);
+    let mut due = 0;
+    while !shared.permits.is_closed() {
+        ticks.tick().await;
+        due += rate;
+        let whole = due / per_second;
+        due %= per_second;
+        if door.borrow().is_some() && shared.permits.available_permits() < CALLERS {
+            shared.permits.add_permits(usize::try_from(whole).unwrap());
+        }
+    }
+}
+
+async fn call(shared: Arc<Shared>, mut door: watch::Receiver<Option<Client>>) {
+    while let Ok(permit) = shared.permits.acquire().await {
+        permit.forget();
+        let order = shared.next.fetch_add(1, Ordering::Relaxed);
+        let request = SendNotificationRequest {
+            intent: Some(shop::intent(order)),
+            request_id: format!("r-{order}"),
+            validate_only: false,
+        };
+        loop {
+            if door.wait_for(Option::is_some).await.is_err() {
+                return;
+            }
+            // It may have closed again meanwhile.
+            let Some(client) = door.borrow().clone() else {
+                continue;
+            };
+            let answer = tokio::time::timeout(CALL, place(&client, order, &request)).await;
+            match answer {
+                Ok(Ok(name)) => {
+                    shared.acknowledged.lock().unwrap().insert(order, name);
+                    break;
+                }
+                Ok(Err(status)) if !passes(&status) => {
+                    let refusal = format!("order {order}: {status:?}");
+                    shared.refusals.lock().unwrap().push(refusal);
+                    break;
+                }
+                Ok(Err(_)) | Err(_) => tokio::time::sleep(PAUSE).await,
+            }
+        }
+    }
+}
+
+/// A connection that breaks shows as one of these.
+fn passes(status: &Status) -> bool {
+    use tonic::Code::{
+        Cancelled, DeadlineExceeded, Internal, ResourceExhausted, Unavailable, Unknown,
+    };
+    matches!(
+        status.code(),
+        Cancelled | DeadlineExceeded | Internal | ResourceExhausted | Unavailable | Unknown
+    )
+}
+
+async fn place(
+    client: &Client,
+    order: u64,
+    request: &SendNotificationRequest,
+) -> Result<String, Status> {
+    if let Some(customer) = shop::customer(order) {
+        let request = UpsertCustomerRequest {
+            customer: Some(customer),
+            update_mask: None,
+        };
+        client.customers().upsert_customer(request).await?;
+    }
+    let mut service = client.notifications();
+    let answer = service.send_notification(request.clone()).await?;
+    let notification = answer.into_inner().notification.unwrap();
+    assert_eq!(
+        notification.intent.unwrap().reference,
+        shop::reference(order)
+    );
+    Ok(notification.name)
+}
