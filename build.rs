@@ -16,8 +16,6 @@ const PROTOS: [&str; 3] = [
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=proto");
-    // sqlx compiles the migrations in; cargo does not see that by itself.
-    println!("cargo::rerun-if-changed=migrations");
 
     let descriptors = protox::compile(PROTOS, ["proto", "proto/third_party"])?;
     let out = PathBuf::from(env::var("OUT_DIR")?);

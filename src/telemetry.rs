@@ -14,9 +14,9 @@ const BUCKETS: [f64; 14] = [
 /// JSON if wanted. lettre's log is always off: it would hold addresses and bodies. A second call changes nothing.
 pub fn log(filter: &str, json: bool) {
     let filter = EnvFilter::try_new(format!(
-        "{filter},lettre=off,sqlx=warn,h2=warn,hyper=warn,twilight_http=warn"
+        "{filter},lettre=off,h2=warn,hyper=warn,twilight_http=warn"
     ))
-    .unwrap_or_else(|_| EnvFilter::new("info,lettre=off,sqlx=warn"));
+    .unwrap_or_else(|_| EnvFilter::new("info,lettre=off"));
     let registry = tracing_subscriber::registry().with(filter);
     let started = if json {
         registry

@@ -350,8 +350,6 @@ async fn a_watch_is_told_to_come_again_when_the_gateway_leaves() {
 /// Another process holds the database for longer than the store waits.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_does_not_answer_is_said_so_and_nothing_is_half_done() {
-    use sqlx::Connection as _;
-
     let gateway = at_noon().await;
     let file = std::fs::read_dir(gateway.folder())
         .unwrap()
@@ -360,19 +358,14 @@ async fn a_store_that_does_not_answer_is_said_so_and_nothing_is_half_done() {
         .into_iter()
         .find(|path| path.extension().is_some_and(|end| end == "db"))
         .unwrap();
-    let mut other = sqlx::SqliteConnection::connect(file.to_str().unwrap())
-        .await
-        .unwrap();
-    sqlx::query("BEGIN IMMEDIATE")
-        .execute(&mut other)
-        .await
-        .unwrap();
+    let other = rusqlite::Connection::open(file).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let status = try_send(&gateway.client, "r", shipped("1"))
         .await
         .unwrap_err();
     let refusal = refused(&status, Code::Unavailable, "STORE_UNAVAILABLE");
     assert!(refusal.details.retry_info().unwrap().retry_delay.unwrap() > Duration::ZERO);
-    other.close().await.unwrap();
+    other.close().unwrap();
     assert!(gateway.all().await.is_empty());
     let kept = try_send(&gateway.client, "r", shipped("1")).await.unwrap();
     assert!(!kept.replayed, "the id is not burnt");

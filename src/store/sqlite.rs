@@ -11,15 +11,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use sqlx::pool::PoolConnection;
-use sqlx::sqlite::{SqlitePool, SqlitePoolOptions};
-use sqlx::{Row as _, Sqlite, Transaction};
 use tokio::sync::watch;
 
 use self::facts::Facts;
 pub use self::folder::OpenError;
-use self::folder::{connect_writer, identify, lock, migrate, newest_event, options};
-use self::rows::cut;
+use self::folder::{connect_writer, identify, lock, migrate, newest_event};
+use self::readers::Readers;
+use self::rows::{cut, execute, select};
 use self::writer::{Tx, Writer};
 use super::{
     AcceptOutcome, Bundles, CancelTarget, Cancelled, Case, Change, Claim, ClaimOutcome, Customers,
@@ -48,6 +46,7 @@ mod lookup;
 mod open;
 mod pending;
 mod plan;
+mod readers;
 mod rows;
 mod settle;
 mod unit;
@@ -56,13 +55,10 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
-/// How many reads run at once.
-const READERS: u32 = 4;
-
 /// The embedded store.
 pub struct SqliteStore {
     writer: Writer,
-    readers: SqlitePool,
+    readers: Readers,
     sequence: watch::Receiver<i64>,
     secret: [u8; 32],
     generation: String,
@@ -87,31 +83,11 @@ impl SqliteStore {
         now: Timestamp,
         max_bytes: Option<u64>,
     ) -> Result<Self, OpenError> {
-        let lock = lock(folder)?;
-        let file = folder.join("tidings.db");
-        let mut conn = connect_writer(&file, max_bytes).await?;
-        migrate(&mut conn).await?;
-        let (secret, generation) = identify(&mut conn, now).await?;
-        let newest = newest_event(&mut conn).await?;
-        let readers = SqlitePoolOptions::new()
-            .max_connections(READERS)
-            .min_connections(1)
-            .connect_with(options(&file).read_only(true))
-            .await?;
-        let (announce, sequence) = watch::channel(newest);
-        let tx = Tx {
-            conn,
-            secret,
-            sequence: 0,
-            scrub: false,
-        };
-        Ok(Self {
-            writer: Writer::start(tx, lock, announce),
-            readers,
-            sequence,
-            secret,
-            generation,
-        })
+        let folder = folder.to_owned();
+        let opening = tokio::task::spawn_blocking(move || open(&folder, now, max_bytes));
+        opening
+            .await
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
     }
 
     /// The key of all hashes that stand for people in this store.
@@ -130,15 +106,33 @@ impl SqliteStore {
         self.readers.close().await;
         self.writer.close().await;
     }
+}
 
-    async fn reader(&self) -> StoreResult<PoolConnection<Sqlite>> {
-        Ok(self.readers.acquire().await?)
-    }
-
-    /// A reader for answers of several statements, which all see the same state.
-    async fn snapshot(&self) -> StoreResult<Transaction<'static, Sqlite>> {
-        Ok(self.readers.begin().await?)
-    }
+/// Opens the store on a thread that may wait for the disk.
+fn open(folder: &Path, now: Timestamp, max_bytes: Option<u64>) -> Result<SqliteStore, OpenError> {
+    let lock = lock(folder)?;
+    let file = folder.join("tidings.db");
+    let mut conn = connect_writer(&file, max_bytes)?;
+    migrate(&mut conn)?;
+    let (secret, generation) = identify(&conn, now)?;
+    let (announce, sequence) = watch::channel(newest_event(&conn)?);
+    let tx = Tx {
+        conn,
+        secret,
+        sequence: 0,
+        scrub: false,
+    };
+    let writer = Writer::start(tx, lock, announce).map_err(|source| OpenError::Folder {
+        folder: folder.to_owned(),
+        source,
+    })?;
+    Ok(SqliteStore {
+        writer,
+        readers: Readers::new(file),
+        sequence,
+        secret,
+        generation,
+    })
 }
 
 #[async_trait]
@@ -167,10 +161,7 @@ impl Ledger for SqliteStore {
         plans: Arc<dyn Plans>,
     ) -> StoreResult<usize> {
         self.writer
-            .call(move |tx| {
-                let plans = Arc::clone(&plans);
-                Box::pin(async move { plan::run(tx, now, limit, plans.as_ref()).await })
-            })
+            .call(move |tx| plan::run(tx, now, limit, plans.as_ref()))
             .await
     }
 
@@ -181,11 +172,16 @@ impl Ledger for SqliteStore {
         now: Timestamp,
         limit: u32,
     ) -> StoreResult<Vec<Ready>> {
-        pending::ready(&mut *self.reader().await?, channel, lane, now, limit).await
+        self.readers
+            .read(move |conn| pending::ready(conn, channel, lane, now, limit))
+            .await
     }
 
     async fn work(&self, messages: &[MessageId]) -> StoreResult<Vec<Work>> {
-        pending::work(&mut *self.snapshot().await?, messages).await
+        let messages = messages.to_vec();
+        self.readers
+            .snapshot(move |conn| pending::work(conn, &messages))
+            .await
     }
 
     async fn claim(&self, claim: Claim) -> StoreResult<ClaimOutcome> {
@@ -206,10 +202,7 @@ impl Ledger for SqliteStore {
             .map(|category| (*category, rule(*category)))
             .collect();
         self.writer
-            .call(move |tx| {
-                let rules = rules.clone();
-                Box::pin(async move { settle::take_over(tx, now, &rules).await })
-            })
+            .call(move |tx| settle::take_over(tx, now, &rules))
             .await
     }
 
@@ -221,20 +214,17 @@ impl Ledger for SqliteStore {
     ) -> StoreResult<Option<Cancelled>> {
         let identity = identity.clone();
         self.writer
-            .call(move |tx| {
-                let (identity, target) = (identity.clone(), target.clone());
-                Box::pin(async move { cancel::run(tx, &identity, &target, now).await })
-            })
+            .call(move |tx| cancel::run(tx, &identity, &target, now))
             .await
     }
 
     async fn next_due(&self) -> StoreResult<Option<Timestamp>> {
-        pending::next_due(&mut *self.reader().await?).await
+        self.readers.read(pending::next_due).await
     }
 
     async fn end_expired(&self, now: Timestamp) -> StoreResult<usize> {
         self.writer
-            .call(move |tx| Box::pin(settle::end_expired(tx, now)))
+            .call(move |tx| settle::end_expired(tx, now))
             .await
     }
 }
@@ -242,21 +232,33 @@ impl Ledger for SqliteStore {
 #[async_trait]
 impl Lookup for SqliteStore {
     async fn find(&self, identity: &Identity, id: NotificationId) -> StoreResult<Option<Record>> {
-        lookup::find(&mut *self.snapshot().await?, identity, id).await
+        let identity = identity.clone();
+        self.readers
+            .snapshot(move |conn| lookup::find(conn, &identity, id))
+            .await
     }
 
     async fn list(&self, query: Query) -> StoreResult<Vec<Record>> {
-        lookup::list(&mut *self.snapshot().await?, &query).await
+        self.readers
+            .snapshot(move |conn| lookup::list(conn, &query))
+            .await
     }
 
     async fn case(&self, notification: Notification, now: Timestamp) -> StoreResult<Case> {
-        let mut reader = self.snapshot().await?;
-        let facts = Facts::load(&mut reader, &self.secret, &[&notification], now).await?;
-        Ok(facts.case(notification, Vec::new(), now))
+        let secret = self.secret;
+        self.readers
+            .snapshot(move |conn| {
+                let facts = Facts::load(conn, &secret, &[&notification], now)?;
+                Ok(facts.case(notification, Vec::new(), now))
+            })
+            .await
     }
 
     async fn counts(&self, identity: &Identity) -> StoreResult<Vec<(Status, u64)>> {
-        lookup::counts(&mut *self.reader().await?, identity).await
+        let identity = identity.clone();
+        self.readers
+            .read(move |conn| lookup::counts(conn, &identity))
+            .await
     }
 
     async fn events(
@@ -265,7 +267,10 @@ impl Lookup for SqliteStore {
         sequence: i64,
         limit: u32,
     ) -> StoreResult<Vec<Event>> {
-        lookup::events(&mut *self.reader().await?, identity, sequence, limit).await
+        let identity = identity.clone();
+        self.readers
+            .read(move |conn| lookup::events(conn, &identity, sequence, limit))
+            .await
     }
 
     fn sequence(&self) -> watch::Receiver<i64> {
@@ -282,19 +287,18 @@ impl Customers for SqliteStore {
         now: Timestamp,
     ) -> StoreResult<Vec<Result<Customer, Rejection>>> {
         let shop = shop.clone();
-        let changes = Arc::new(changes);
         self.writer
-            .call(move |tx| {
-                let (shop, changes) = (shop.clone(), Arc::clone(&changes));
-                Box::pin(async move { customers::change(tx, &shop, &changes, now).await })
-            })
+            .call(move |tx| customers::change(tx, &shop, &changes, now))
             .await
     }
 
     async fn customers(&self, shop: &ShopId, ids: &[CustomerId]) -> StoreResult<Vec<Customer>> {
         let list = customers::customer_list(shop, ids);
-        let found = facts::load_customers(&mut *self.reader().await?, list).await?;
-        Ok(found.into_iter().map(|(_, customer)| customer).collect())
+        let found = self
+            .readers
+            .read(move |conn| facts::load_customers(conn, list));
+        let found = found.await?.into_iter();
+        Ok(found.map(|(_, customer)| customer).collect())
     }
 
     async fn erase(
@@ -305,10 +309,7 @@ impl Customers for SqliteStore {
     ) -> StoreResult<Option<u32>> {
         let (shop, id) = (shop.clone(), id.clone());
         self.writer
-            .call(move |tx| {
-                let (shop, id) = (shop.clone(), id.clone());
-                Box::pin(async move { erase::run(tx, &shop, &id, now).await })
-            })
+            .call(move |tx| erase::run(tx, &shop, &id, now))
             .await
     }
 
@@ -326,15 +327,15 @@ impl Customers for SqliteStore {
         );
         let reason = reason.to_owned();
         self.writer
-            .call(move |tx| {
-                let (key, reason) = (key.clone(), reason.clone());
-                Box::pin(async move { customers::suppress(tx, &key, None, &reason, now).await })
-            })
+            .call(move |tx| customers::suppress(tx, &key, None, &reason, now))
             .await
     }
 
     async fn suppressions(&self, shop: &ShopId, limit: u32) -> StoreResult<Vec<Suppression>> {
-        customers::suppressions(&mut *self.reader().await?, shop, limit).await
+        let shop = shop.clone();
+        self.readers
+            .read(move |conn| customers::suppressions(conn, &shop, limit))
+            .await
     }
 
     async fn record_outcome(
@@ -346,12 +347,7 @@ impl Customers for SqliteStore {
     ) -> StoreResult<()> {
         let (shop, id, outcome) = (shop.clone(), id.clone(), outcome.to_owned());
         self.writer
-            .call(move |tx| {
-                let (shop, id, outcome) = (shop.clone(), id.clone(), outcome.clone());
-                Box::pin(
-                    async move { customers::record_outcome(tx, &shop, &id, &outcome, now).await },
-                )
-            })
+            .call(move |tx| customers::record_outcome(tx, &shop, &id, &outcome, now))
             .await
     }
 
@@ -371,45 +367,34 @@ impl Bundles for SqliteStore {
         archive: Vec<u8>,
         now: Timestamp,
     ) -> StoreResult<()> {
-        let (shop, id, archive) = (shop.clone(), id.to_owned(), Arc::new(archive));
+        let (shop, id) = (shop.clone(), id.to_owned());
         self.writer
             .call(move |tx| {
-                let (shop, id, archive) = (shop.clone(), id.clone(), Arc::clone(&archive));
-                Box::pin(async move {
-                    sqlx::query(
-                        "INSERT INTO bundle (shop, id, archive, create_time) VALUES (?1, ?2, ?3, ?4) \
-                         ON CONFLICT (shop, id) DO NOTHING",
-                    )
-                    .bind(shop.as_str())
-                    .bind(id)
-                    .bind(archive.as_slice())
-                    .bind(cut(now).as_microsecond())
-                    .execute(&mut tx.conn)
-                    .await?;
-                    Ok(())
-                })
+                let statement = "INSERT INTO bundle (shop, id, archive, create_time) VALUES (?1, ?2, ?3, ?4) \
+                     ON CONFLICT (shop, id) DO NOTHING";
+                let create_time = cut(now).as_microsecond();
+                let row = (shop.as_str(), id.as_str(), archive.as_slice(), create_time);
+                execute(&tx.conn, statement, row).map(drop)
             })
             .await
     }
 
     async fn bundles_in_use(&self, shop: &ShopId) -> StoreResult<Vec<String>> {
         // A handful of bundles against a store of any size: each is asked for once, and answered by one open row.
-        let rows = sqlx::query_scalar(
-            "SELECT id FROM bundle WHERE shop = ?1 AND EXISTS (SELECT 1 FROM notification \
-             WHERE notification.shop = bundle.shop AND bundle.id IN (accepted_bundle, notification.bundle))",
-        )
-        .bind(shop.as_str())
-        .fetch_all(&mut *self.reader().await?)
-        .await?;
-        Ok(rows)
+        let statement = "SELECT id FROM bundle WHERE shop = ?1 AND EXISTS (SELECT 1 FROM notification \
+             WHERE notification.shop = bundle.shop AND bundle.id IN (accepted_bundle, notification.bundle))";
+        let shop = shop.clone();
+        self.readers
+            .read(move |conn| select(conn, statement, [shop.as_str()], |row| Ok(row.get(0)?)))
+            .await
     }
 
     async fn bundle(&self, shop: &ShopId, id: &str) -> StoreResult<Option<Vec<u8>>> {
-        let row = sqlx::query("SELECT archive FROM bundle WHERE shop = ?1 AND id = ?2")
-            .bind(shop.as_str())
-            .bind(id)
-            .fetch_optional(&mut *self.reader().await?)
-            .await?;
-        Ok(row.map(|row| row.try_get(0)).transpose()?)
+        let statement = "SELECT archive FROM bundle WHERE shop = ?1 AND id = ?2";
+        let (shop, id) = (shop.clone(), id.to_owned());
+        let found = self
+            .readers
+            .read(move |conn| select(conn, statement, (shop.as_str(), id), |row| Ok(row.get(0)?)));
+        Ok(found.await?.pop())
     }
 }

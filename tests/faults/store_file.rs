@@ -3,61 +3,49 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use sqlx::{ConnectOptions as _, Connection as _};
+use rusqlite::{Connection, OpenFlags};
 
 use crate::shop;
 
-async fn open(data: &Path) -> SqliteConnection {
-    let file = data.join("tidings.db");
+fn open(data: &Path) -> Connection {
     // Read-only, or closing it would fold the log into the file, which is the next start's to do.
-    let options = SqliteConnectOptions::new().filename(file).read_only(true);
-    options.connect().await.unwrap()
+    Connection::open_with_flags(data.join("tidings.db"), OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap()
 }
 
 /// The orders with an attempt that was being handed over.
 pub(crate) async fn handing_over(data: &Path) -> Vec<u64> {
-    let mut conn = open(data).await;
-    let found: Vec<String> = sqlx::query_scalar(
-        "SELECT n.reference FROM attempt a JOIN message m ON m.id = a.message \
-         JOIN notification n ON n.id = m.notification WHERE a.result = 'sending'",
-    )
-    .fetch_all(&mut conn)
-    .await
-    .unwrap();
-    conn.close().await.unwrap();
+    let conn = open(data);
+    let mut statement = conn
+        .prepare(
+            "SELECT n.reference FROM attempt a JOIN message m ON m.id = a.message \
+             JOIN notification n ON n.id = m.notification WHERE a.result = 'sending'",
+        )
+        .unwrap();
+    let found = statement.query_map([], |row| row.get::<_, String>(0));
     found
-        .iter()
-        .map(|reference| shop::order_of_reference(reference))
+        .unwrap()
+        .map(|reference| shop::order_of_reference(&reference.unwrap()))
         .collect()
 }
 
 /// How many notifications have not come to their end.
 pub(crate) async fn open_count(data: &Path) -> i64 {
-    let mut conn = open(data).await;
-    let count = sqlx::query_scalar("SELECT count(*) FROM notification");
-    let count = count.fetch_one(&mut conn).await.unwrap();
-    conn.close().await.unwrap();
-    count
+    let count = "SELECT count(*) FROM notification";
+    open(data).query_row(count, [], |row| row.get(0)).unwrap()
 }
 
 /// How many notifications the store says there are, by state.
 pub(crate) async fn tally(data: &Path) -> BTreeMap<String, i64> {
-    let mut conn = open(data).await;
-    let counts: Vec<(String, i64)> =
-        sqlx::query_as("SELECT state, sum(count) FROM tally GROUP BY state HAVING sum(count) <> 0")
-            .fetch_all(&mut conn)
-            .await
-            .unwrap();
-    conn.close().await.unwrap();
-    counts.into_iter().collect()
+    let conn = open(data);
+    let mut statement = conn
+        .prepare("SELECT state, sum(count) FROM tally GROUP BY state HAVING sum(count) <> 0")
+        .unwrap();
+    let counts = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)));
+    counts.unwrap().map(Result::unwrap).collect()
 }
 
 /// What SQLite says of the whole file: "ok".
 pub(crate) async fn integrity(data: &Path) -> String {
-    let mut conn = open(data).await;
-    let said = sqlx::query_scalar("PRAGMA integrity_check");
-    let said = said.fetch_one(&mut conn).await.unwrap();
-    conn.close().await.unwrap();
-    said
+    let check = "PRAGMA integrity_check";
+    open(data).query_row(check, [], |row| row.get(0)).unwrap()
 }

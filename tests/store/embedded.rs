@@ -44,16 +44,9 @@ async fn the_folder_is_private() {
 async fn a_newer_schema_is_refused() {
     let f = Fixture::sqlite().await;
     f.close().await;
-    let file = sqlx::sqlite::SqliteConnectOptions::new().filename(f.folder().join("tidings.db"));
-    let pool = sqlx::SqlitePool::connect_with(file).await.unwrap();
-    sqlx::query(
-        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
-         VALUES (9999, 'later', true, x'00', 0)",
-    )
-    .execute(&pool)
-    .await
-    .unwrap();
-    pool.close().await;
+    let file = rusqlite::Connection::open(f.folder().join("tidings.db")).unwrap();
+    file.pragma_update(None, "user_version", 9999).unwrap();
+    file.close().unwrap();
     let Err(error) = SqliteStore::open(f.folder(), start()).await else {
         panic!("opened a newer schema")
     };

@@ -31,9 +31,7 @@ pub(super) async fn run(plan: &Plan, report: &mut Report) -> Result<(), String> 
         report.note(sink::ADVICE);
         return Ok(());
     };
-    let large = plan
-        .stored
-        .unwrap_or(LARGE);
+    let large = plan.stored.unwrap_or(LARGE);
     let bar = Bar::new("stored", SMALL + large);
     let customers = large / NOTIFICATIONS_A_CUSTOMER;
     let (small_rounds, _) = with(plan, &sink, SMALL, customers, &bar).await?;

@@ -7,14 +7,13 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use sqlx::Row as _;
 
 use super::error::corrupt;
 use super::facts::{CollapseKey, Facts, Mark, collapse_key, customer_key, once_key};
 use super::lookup;
 use super::open::{Open, is_newer};
 use super::plan::decide;
-use super::rows::{Many, Row, cut, find_ids, notification_id, row};
+use super::rows::{Row, blob, cut, find_ids, notification_id, row, select, write};
 use super::unit::Unit;
 use super::writer::Tx;
 use crate::domain::id::NotificationId;
@@ -26,19 +25,13 @@ use crate::store::{AcceptOutcome, NewNotification, Plans, StoreResult};
 pub(super) const REQUESTS: &str = "SELECT r.shop, r.caller, r.request_id, r.payload_hash, r.notification \
     FROM json_each(?1) j CROSS JOIN request r ON r.shop = j.value->>0 AND r.caller = j.value->>1 \
     AND r.request_id = j.value->>2";
-const INSERT_REQUEST: Many = Many::new(
-    "INSERT INTO request (shop, caller, request_id, payload_hash, notification, create_time) VALUES ",
-    "",
-);
-const INSERT_ONCE: Many = Many::new(
-    "INSERT INTO once_key (shop, digest, caller, notification) VALUES ",
-    "",
-);
-const SET_MARK: Many = Many::new(
-    "INSERT INTO collapse (shop, customer, collapse_key, event_time, notification) VALUES ",
-    " ON CONFLICT (shop, customer, collapse_key) DO UPDATE SET event_time = excluded.event_time, \
-     notification = excluded.notification",
-);
+const INSERT_REQUEST: &str = "INSERT INTO request (shop, caller, request_id, payload_hash, notification, create_time) \
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+const INSERT_ONCE: &str =
+    "INSERT INTO once_key (shop, digest, caller, notification) VALUES (?1, ?2, ?3, ?4)";
+const SET_MARK: &str = "INSERT INTO collapse (shop, customer, collapse_key, event_time, notification) \
+    VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (shop, customer, collapse_key) \
+    DO UPDATE SET event_time = excluded.event_time, notification = excluded.notification";
 pub(super) const OPEN_BY_COLLAPSE: &str = "SELECT n.id FROM json_each(?1) j CROSS JOIN notification n \
     ON n.shop = j.value->>0 AND n.customer = j.value->>1 AND n.collapse_key = j.value->>2 AND n.collapse_key <> ''";
 
@@ -69,8 +62,8 @@ enum Slot {
     NotStored,
 }
 
-pub(super) async fn run(tx: &mut Tx, intakes: &[&Intake]) -> StoreResult<Vec<Vec<AcceptOutcome>>> {
-    let mut known = known_requests(tx, intakes).await?;
+pub(super) fn run(tx: &mut Tx, intakes: &[&Intake]) -> StoreResult<Vec<Vec<AcceptOutcome>>> {
+    let mut known = known_requests(tx, intakes)?;
     let slots: Vec<_> = intakes
         .iter()
         .map(|intake| sort(intake, &mut known))
@@ -88,7 +81,7 @@ pub(super) async fn run(tx: &mut Tx, intakes: &[&Intake]) -> StoreResult<Vec<Vec
         .filter(|(_, (_, slot))| matches!(slot, Slot::Fresh(_)))
         .map(|(intake, (new, _))| (intake, new))
         .collect();
-    let stored = store(tx, &fresh).await?;
+    let stored = store(tx, &fresh)?;
     let replayed: BTreeSet<_> = slots
         .iter()
         .flatten()
@@ -98,7 +91,7 @@ pub(super) async fn run(tx: &mut Tx, intakes: &[&Intake]) -> StoreResult<Vec<Vec
         })
         .collect();
     let mut seen = stored;
-    for notification in lookup::notifications(&mut tx.conn, &replayed, true).await? {
+    for notification in lookup::notifications(&tx.conn, &replayed, true)? {
         seen.insert(notification.id, notification);
     }
     slots
@@ -122,10 +115,7 @@ fn outcome(slot: Slot, seen: &HashMap<NotificationId, Notification>) -> StoreRes
     })
 }
 
-async fn known_requests(
-    tx: &mut Tx,
-    intakes: &[&Intake],
-) -> StoreResult<HashMap<RequestKey, Known>> {
+fn known_requests(tx: &mut Tx, intakes: &[&Intake]) -> StoreResult<HashMap<RequestKey, Known>> {
     let keys: Vec<_> = intakes
         .iter()
         .flat_map(|intake| &intake.batch)
@@ -134,26 +124,21 @@ async fn known_requests(
             json!([identity.shop, identity.caller, new.request_id])
         })
         .collect();
-    let rows = sqlx::query(REQUESTS)
-        .bind(Value::from(keys).to_string())
-        .fetch_all(&mut tx.conn)
-        .await?;
-    rows.iter()
-        .map(|row| {
-            let identity = Identity {
-                shop: ShopId::new(row.try_get::<String, _>(0)?),
-                caller: CallerId::new(row.try_get::<String, _>(1)?),
-            };
-            let hash = row.try_get::<Vec<u8>, _>(3)?;
-            let known = Known {
-                hash: hash
-                    .try_into()
-                    .map_err(|_| corrupt("a payload hash that is not 32 bytes long"))?,
-                notification: notification_id(&row.try_get::<Vec<u8>, _>(4)?)?,
-            };
-            Ok(((identity, row.try_get(2)?), known))
-        })
-        .collect()
+    select(&tx.conn, REQUESTS, [Value::from(keys).to_string()], |row| {
+        let identity = Identity {
+            shop: ShopId::new(row.get::<_, String>(0)?),
+            caller: CallerId::new(row.get::<_, String>(1)?),
+        };
+        let hash = row.get::<_, Vec<u8>>(3)?;
+        let known = Known {
+            hash: hash
+                .try_into()
+                .map_err(|_| corrupt("a payload hash that is not 32 bytes long"))?,
+            notification: notification_id(blob(row, 4)?)?,
+        };
+        Ok(((identity, row.get(2)?), known))
+    })
+    .map(|found| found.into_iter().collect())
 }
 
 /// Sorts one call's batch into new ones, replays and reuses. Ids of a batch that is not stored stay unknown.
@@ -195,7 +180,7 @@ fn sort(intake: &Intake, known: &mut HashMap<RequestKey, Known>) -> Vec<Slot> {
 }
 
 /// Stores and plans what is new, in order; returns each as it is afterwards.
-async fn store(
+fn store(
     tx: &mut Tx,
     fresh: &[(&Intake, &NewNotification)],
 ) -> StoreResult<HashMap<NotificationId, Notification>> {
@@ -204,9 +189,9 @@ async fn store(
     };
     let notifications: Vec<_> = fresh.iter().map(|(_, new)| &new.notification).collect();
     let secret = tx.secret;
-    let mut facts = Facts::load(&mut tx.conn, &secret, &notifications, first.now).await?;
+    let mut facts = Facts::load(&tx.conn, &secret, &notifications, first.now)?;
     let mut unit = Unit::default();
-    load_rivals(tx, &mut unit, &notifications).await?;
+    load_rivals(tx, &mut unit, &notifications)?;
     let mut marks = HashMap::new();
     let mut once_rows = Vec::new();
     for (intake, new) in fresh {
@@ -243,28 +228,20 @@ async fn store(
             intake.now,
         );
     }
-    let marks = marks.into_values().collect();
-    for (statement, rows) in [
-        (INSERT_REQUEST, request_rows(fresh)),
-        (INSERT_ONCE, once_rows),
-        (SET_MARK, marks),
-    ] {
-        statement.write(&mut tx.conn, rows).await?;
-    }
+    let marks: Vec<_> = marks.into_values().collect();
+    write(&tx.conn, INSERT_REQUEST, &request_rows(fresh))?;
+    write(&tx.conn, INSERT_ONCE, &once_rows)?;
+    write(&tx.conn, SET_MARK, &marks)?;
     let stored = unit
         .iter()
         .filter_map(|open| Some((open.head.id, open.notification()?)))
         .collect();
-    unit.flush(tx).await?;
+    unit.flush(tx)?;
     Ok(stored)
 }
 
 /// Loads the open notifications that share a collapse key with a new one.
-async fn load_rivals(
-    tx: &mut Tx,
-    unit: &mut Unit,
-    notifications: &[&Notification],
-) -> StoreResult<()> {
+fn load_rivals(tx: &mut Tx, unit: &mut Unit, notifications: &[&Notification]) -> StoreResult<()> {
     let keys: BTreeSet<_> = notifications
         .iter()
         .filter_map(|one| collapse_key(one))
@@ -273,8 +250,8 @@ async fn load_rivals(
         return Ok(());
     }
     let list = serde_json::to_value(keys).map_err(corrupt)?.to_string();
-    let rivals = find_ids(&mut tx.conn, OPEN_BY_COLLAPSE, list).await?;
-    unit.load(tx, &rivals).await
+    let rivals = find_ids(&tx.conn, OPEN_BY_COLLAPSE, [list])?;
+    unit.load(tx, &rivals)
 }
 
 /// When `new` is the newest with its key, sets the mark and calls off the older ones.

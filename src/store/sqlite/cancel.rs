@@ -1,9 +1,8 @@
 //! Calling off what has not been handed over.
 
 use jiff::Timestamp;
-use sqlx::Row as _;
 
-use super::rows::{id_list, read_ids};
+use super::rows::{find_ids, id_list, select};
 use super::unit::Unit;
 use super::writer::Tx;
 use crate::domain::reason::{Reason, Status};
@@ -17,7 +16,7 @@ pub(super) const OPEN_BY_KEY: &str = "SELECT n.id FROM notification n WHERE n.sh
 pub(super) const ENDED_BY_KEY: &str = "SELECT count(*) FROM history h WHERE h.shop = ?1 AND h.caller = ?2 \
     AND h.cancellation_key = ?3 AND h.cancellation_key <> ''";
 
-pub(super) async fn run(
+pub(super) fn run(
     tx: &mut Tx,
     identity: &Identity,
     target: &CancelTarget,
@@ -27,30 +26,28 @@ pub(super) async fn run(
     let mut cancelled = Cancelled::default();
     match target {
         CancelTarget::Notification(id) => {
-            unit.load(tx, &[*id]).await?;
+            unit.load(tx, &[*id])?;
             let open = unit.get(*id).map(|open| open.head.identity == *identity);
             match open {
                 Some(true) => {}
-                None if has_ended(tx, identity, id_list([id])).await? => cancelled.missed = 1,
+                None if has_ended(tx, identity, id_list([id]))? => cancelled.missed = 1,
                 Some(false) | None => return Ok(None),
             }
         }
         CancelTarget::Key(key) => {
-            let rows = sqlx::query(OPEN_BY_KEY)
-                .bind(identity.shop.as_str())
-                .bind(identity.caller.as_str())
-                .bind(key)
-                .fetch_all(&mut tx.conn)
-                .await?;
-            unit.load(tx, &read_ids(&rows)?).await?;
-            let ended: i64 = sqlx::query(ENDED_BY_KEY)
-                .bind(identity.shop.as_str())
-                .bind(identity.caller.as_str())
-                .bind(key)
-                .fetch_one(&mut tx.conn)
-                .await?
-                .try_get(0)?;
-            cancelled.missed = u32::try_from(ended).unwrap_or(u32::MAX);
+            let open = find_ids(
+                &tx.conn,
+                OPEN_BY_KEY,
+                (identity.shop.as_str(), identity.caller.as_str(), key),
+            )?;
+            unit.load(tx, &open)?;
+            let ended = select(
+                &tx.conn,
+                ENDED_BY_KEY,
+                (identity.shop.as_str(), identity.caller.as_str(), key),
+                |row| Ok(row.get::<_, u32>(0)?),
+            )?;
+            cancelled.missed = ended.into_iter().sum();
         }
     }
     for open in unit.iter_mut() {
@@ -60,16 +57,14 @@ pub(super) async fn run(
             cancelled.missed = cancelled.missed.saturating_add(1);
         }
     }
-    unit.flush(tx).await?;
+    unit.flush(tx)?;
     Ok(Some(cancelled))
 }
 
-async fn has_ended(tx: &mut Tx, identity: &Identity, id: String) -> StoreResult<bool> {
-    let row = sqlx::query(ENDED)
-        .bind(id)
-        .fetch_optional(&mut tx.conn)
-        .await?;
-    let Some(row) = row else { return Ok(false) };
-    Ok(row.try_get::<String, _>(0)? == identity.shop.as_str()
-        && row.try_get::<String, _>(1)? == identity.caller.as_str())
+fn has_ended(tx: &mut Tx, identity: &Identity, id: String) -> StoreResult<bool> {
+    let owners = select(&tx.conn, ENDED, [id], |row| {
+        Ok(row.get::<_, String>(0)? == identity.shop.as_str()
+            && row.get::<_, String>(1)? == identity.caller.as_str())
+    })?;
+    Ok(owners.contains(&true))
 }

@@ -12,10 +12,9 @@ use crate::domain::notification::{Attempt, AttemptResult, MessageState};
 use crate::domain::reason::{Reason, State, Status};
 use crate::store::{Claim, ClaimOutcome, StoreResult};
 
-pub(super) async fn run(tx: &mut Tx, claims: &[&Claim]) -> StoreResult<Vec<ClaimOutcome>> {
+pub(super) fn run(tx: &mut Tx, claims: &[&Claim]) -> StoreResult<Vec<ClaimOutcome>> {
     let mut unit = Unit::default();
-    unit.load_by_messages(tx, claims.iter().map(|claim| &claim.message))
-        .await?;
+    unit.load_by_messages(tx, claims.iter().map(|claim| &claim.message))?;
     let addresses: HashSet<_> = unit
         .iter()
         .flat_map(|open| {
@@ -23,12 +22,12 @@ pub(super) async fn run(tx: &mut Tx, claims: &[&Claim]) -> StoreResult<Vec<Claim
             open.held.iter().map(|held| held.letter.address_key(shop))
         })
         .collect();
-    let dead = suppressed(&mut tx.conn, &addresses).await?;
+    let dead = suppressed(&tx.conn, &addresses)?;
     let outcomes = claims
         .iter()
         .map(|claim| begin(&mut unit, claim, &dead))
         .collect();
-    unit.flush(tx).await?;
+    unit.flush(tx)?;
     Ok(outcomes)
 }
 

@@ -4,13 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
 
 use jiff::Timestamp;
+use rusqlite::Connection;
 use serde_json::{Value, json};
-use sqlx::Row as _;
-use sqlx::sqlite::SqliteConnection;
 
 use super::error::corrupt;
 use super::facts::{AddressKey, load_customers};
-use super::rows::{Many, Row, cut, find_ids, row, time, to_json, word};
+use super::rows::{Row, cut, execute, find_ids, row, select, time, to_json, word, write};
 use super::unit::Unit;
 use super::writer::Tx;
 use crate::domain::customer::{Customer, CustomerId};
@@ -18,15 +17,11 @@ use crate::domain::rejection::{Rejection, RejectionReason};
 use crate::domain::shop::ShopId;
 use crate::store::{Change, StoreResult, Suppression};
 
-const SET_CUSTOMER: Many = Many::new(
-    "INSERT INTO customer (shop, id, profile, preferences, revision, update_time) VALUES ",
-    " ON CONFLICT (shop, id) DO UPDATE SET profile = excluded.profile, preferences = excluded.preferences, \
-     revision = excluded.revision, update_time = excluded.update_time",
-);
-const INSERT_CONSENT: Many = Many::new(
-    "INSERT INTO consent (shop, customer, entry, record_time) VALUES ",
-    "",
-);
+const SET_CUSTOMER: &str = "INSERT INTO customer (shop, id, profile, preferences, revision, update_time) \
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (shop, id) DO UPDATE SET profile = excluded.profile, \
+    preferences = excluded.preferences, revision = excluded.revision, update_time = excluded.update_time";
+const INSERT_CONSENT: &str =
+    "INSERT INTO consent (shop, customer, entry, record_time) VALUES (?1, ?2, ?3, ?4)";
 pub(super) const OPEN_BY_CUSTOMER: &str = "SELECT n.id FROM json_each(?1) j CROSS JOIN notification n \
     ON n.shop = j.value->>0 AND n.customer = j.value->>1";
 pub(super) const OPEN_BY_DIGEST: &str = "SELECT DISTINCT m.notification FROM json_each(?1) j CROSS JOIN message m \
@@ -36,14 +31,14 @@ const INSERT_SUPPRESSION: &str = "INSERT INTO suppression (shop, channel, digest
 const INSERT_OUTCOME: &str = "INSERT INTO outcome (shop, customer, name, time) VALUES (?1, ?2, ?3, ?4) \
     ON CONFLICT (shop, customer, name) DO NOTHING";
 
-pub(super) async fn change(
+pub(super) fn change(
     tx: &mut Tx,
     shop: &ShopId,
     changes: &[(CustomerId, Change)],
     now: Timestamp,
 ) -> StoreResult<Vec<Result<Customer, Rejection>>> {
     let ids = changes.iter().map(|(id, _)| id);
-    let stored = load_customers(&mut tx.conn, customer_list(shop, ids)).await?;
+    let stored = load_customers(&tx.conn, customer_list(shop, ids))?;
     let mut customers: BTreeMap<_, _> = stored
         .into_iter()
         .map(|((_, id), customer)| (id, customer))
@@ -68,9 +63,9 @@ pub(super) async fn change(
         .filter_map(|id| customers.get(id))
         .map(|customer| customer_row(shop, customer))
         .collect::<StoreResult<Vec<_>>>()?;
-    SET_CUSTOMER.write(&mut tx.conn, rows).await?;
-    INSERT_CONSENT.write(&mut tx.conn, consents).await?;
-    decide_again(tx, shop, &changed, now).await?;
+    write(&tx.conn, SET_CUSTOMER, &rows)?;
+    write(&tx.conn, INSERT_CONSENT, &consents)?;
+    decide_again(tx, shop, &changed, now)?;
     Ok(answers)
 }
 
@@ -137,7 +132,7 @@ pub(super) fn customer_list<'a>(
 }
 
 /// Sends back to the planner what is open of these customers and has not been handed over.
-async fn decide_again(
+fn decide_again(
     tx: &mut Tx,
     shop: &ShopId,
     ids: &BTreeSet<CustomerId>,
@@ -147,18 +142,18 @@ async fn decide_again(
         return Ok(());
     }
     let list = customer_list(shop, ids);
-    let open = find_ids(&mut tx.conn, OPEN_BY_CUSTOMER, list).await?;
+    let open = find_ids(&tx.conn, OPEN_BY_CUSTOMER, [list])?;
     let mut unit = Unit::default();
-    unit.load(tx, &open).await?;
+    unit.load(tx, &open)?;
     for open in unit.iter_mut() {
         open.decide_again(now);
     }
-    unit.flush(tx).await
+    unit.flush(tx)
 }
 
 /// Puts an address on the suppression list; the first reason stays. What waits for it is decided again: the messages to it,
 /// and what has no message yet of the customer whose address it is known to be.
-pub(super) async fn suppress(
+pub(super) fn suppress(
     tx: &mut Tx,
     key: &AddressKey,
     owner: Option<&CustomerId>,
@@ -166,70 +161,69 @@ pub(super) async fn suppress(
     now: Timestamp,
 ) -> StoreResult<()> {
     let (shop, channel, digest) = key;
-    sqlx::query(INSERT_SUPPRESSION)
-        .bind(shop.as_str())
-        .bind(channel.as_str())
-        .bind(digest)
-        .bind(reason)
-        .bind(now.as_microsecond())
-        .execute(&mut tx.conn)
-        .await?;
+    execute(
+        &tx.conn,
+        INSERT_SUPPRESSION,
+        (
+            shop.as_str(),
+            channel.as_str(),
+            digest,
+            reason,
+            now.as_microsecond(),
+        ),
+    )?;
     let list = serde_json::to_string(&[key]).map_err(corrupt)?;
-    let waiting = find_ids(&mut tx.conn, OPEN_BY_DIGEST, list).await?;
-    let held = find_ids(&mut tx.conn, OPEN_BY_CUSTOMER, customer_list(shop, owner)).await?;
+    let waiting = find_ids(&tx.conn, OPEN_BY_DIGEST, [list])?;
+    let held = find_ids(&tx.conn, OPEN_BY_CUSTOMER, [customer_list(shop, owner)])?;
     let mut unit = Unit::default();
-    unit.load(tx, &waiting).await?;
-    unit.load(tx, &held).await?;
+    unit.load(tx, &waiting)?;
+    unit.load(tx, &held)?;
     for open in unit.iter_mut() {
         if open.held.is_empty() || waiting.contains(&open.head.id) {
             open.decide_again(now);
         }
     }
-    unit.flush(tx).await
+    unit.flush(tx)
 }
 
-pub(super) async fn record_outcome(
+pub(super) fn record_outcome(
     tx: &mut Tx,
     shop: &ShopId,
     id: &CustomerId,
     outcome: &str,
     now: Timestamp,
 ) -> StoreResult<()> {
-    let done = sqlx::query(INSERT_OUTCOME)
-        .bind(shop.as_str())
-        .bind(id.as_str())
-        .bind(outcome)
-        .bind(now.as_microsecond())
-        .execute(&mut tx.conn)
-        .await?;
-    if done.rows_affected() == 0 {
+    let done = execute(
+        &tx.conn,
+        INSERT_OUTCOME,
+        (shop.as_str(), id.as_str(), outcome, now.as_microsecond()),
+    )?;
+    if done == 0 {
         return Ok(());
     }
-    decide_again(tx, shop, &BTreeSet::from([id.clone()]), now).await
+    decide_again(tx, shop, &BTreeSet::from([id.clone()]), now)
 }
 
 pub(super) const SUPPRESSIONS: &str = "SELECT channel, digest, reason, create_time FROM suppression WHERE shop = ?1 \
     ORDER BY create_time DESC LIMIT ?2";
 
 /// The suppression list, newest first.
-pub(super) async fn suppressions(
-    conn: &mut SqliteConnection,
+pub(super) fn suppressions(
+    conn: &Connection,
     shop: &ShopId,
     limit: u32,
 ) -> StoreResult<Vec<Suppression>> {
-    sqlx::query(SUPPRESSIONS)
-        .bind(shop.as_str())
-        .bind(i64::from(limit))
-        .fetch_all(conn)
-        .await?
-        .iter()
-        .map(|row| {
+    select(
+        conn,
+        SUPPRESSIONS,
+        (shop.as_str(), i64::from(limit)),
+        |row| {
             Ok(Suppression {
-                channel: word(&row.try_get::<String, _>(0)?)?,
-                digest: row.try_get(1)?,
-                reason: row.try_get(2)?,
-                create_time: time(row.try_get(3)?)?,
+                channel: word(&row.get::<_, String>(0)?)?,
+                digest: row.get(1)?,
+                reason: row.get(2)?,
+                create_time: time(row.get(3)?)?,
             })
-        })
-        .collect()
+        },
+    )
 }

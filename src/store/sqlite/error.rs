@@ -2,33 +2,23 @@
 
 use std::fmt::Display;
 
+use rusqlite::{Error, ErrorCode};
+
 use crate::store::StoreError;
 
-/// Primary result codes, as in <https://www.sqlite.org/rescode.html>.
-const CORRUPT: i32 = 11;
-const FULL: i32 = 13;
-const TOO_BIG: i32 = 18;
-const CONSTRAINT: i32 = 19;
-const NOT_A_DATABASE: i32 = 26;
-
-impl From<sqlx::Error> for StoreError {
-    fn from(error: sqlx::Error) -> Self {
-        let code = error
-            .as_database_error()
-            .and_then(sqlx::error::DatabaseError::code)
-            .and_then(|code| code.parse::<i32>().ok())
-            .map(|code| code & 0xff);
-        match (code, &error) {
-            (Some(FULL), _) => Self::Full,
-            (Some(CORRUPT | NOT_A_DATABASE | CONSTRAINT | TOO_BIG), _)
-            | (
-                None,
-                sqlx::Error::ColumnDecode { .. }
-                | sqlx::Error::Decode(_)
-                | sqlx::Error::ColumnNotFound(_)
-                | sqlx::Error::ColumnIndexOutOfBounds { .. },
+impl From<Error> for StoreError {
+    fn from(error: Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => Self::Full,
+            Some(
+                ErrorCode::DatabaseCorrupt
+                | ErrorCode::NotADatabase
+                | ErrorCode::ConstraintViolation
+                | ErrorCode::TooBig,
             ) => Self::Corrupt(error.to_string()),
-            _ => Self::Unavailable(Box::new(error)),
+            Some(_) => Self::Unavailable(Box::new(error)),
+            // What the library says by itself: a column of another type, a row that is not there.
+            None => Self::Corrupt(error.to_string()),
         }
     }
 }

@@ -4,12 +4,11 @@ use std::collections::{HashMap, HashSet};
 
 use hmac::{KeyInit as _, Mac as _};
 use jiff::Timestamp;
+use rusqlite::{Connection, Row as Found};
 use serde_json::Value;
-use sqlx::Row as _;
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use super::open::is_newer;
-use super::rows::{from_json, hex, notification_id, time, word};
+use super::rows::{blob, from_json, hex, notification_id, select, time, word};
 use crate::domain::budget::Usage;
 use crate::domain::channel::Channel;
 use crate::domain::customer::Customer;
@@ -111,8 +110,8 @@ pub(super) fn digest(secret: &[u8; 32], purpose: &str, text: &str) -> String {
 }
 
 impl Facts {
-    pub(super) async fn load(
-        conn: &mut SqliteConnection,
+    pub(super) fn load(
+        conn: &Connection,
         secret: &[u8; 32],
         notifications: &[&Notification],
         now: Timestamp,
@@ -123,15 +122,15 @@ impl Facts {
         };
         let keys: HashSet<_> = notifications.iter().map(|one| customer_key(one)).collect();
         let keys = serde_json::to_value(keys).unwrap_or_default().to_string();
-        for customer in load_customers(conn, keys.clone()).await? {
+        for customer in load_customers(conn, keys.clone())? {
             facts.customers.insert(customer.0, customer.1);
         }
-        facts.load_usage(conn, &keys, now).await?;
-        facts.load_outcomes(conn, keys).await?;
-        facts.load_pauses(conn, notifications, now).await?;
-        facts.load_suppressed(conn, notifications, now).await?;
-        facts.load_marks(conn, notifications).await?;
-        facts.load_once(conn, notifications).await?;
+        facts.load_usage(conn, &keys, now)?;
+        facts.load_outcomes(conn, keys)?;
+        facts.load_pauses(conn, notifications, now)?;
+        facts.load_suppressed(conn, notifications, now)?;
+        facts.load_marks(conn, notifications)?;
+        facts.load_once(conn, notifications)?;
         Ok(facts)
     }
 
@@ -215,56 +214,47 @@ impl Facts {
             .collect()
     }
 
-    async fn load_usage(
-        &mut self,
-        conn: &mut SqliteConnection,
-        keys: &str,
-        now: Timestamp,
-    ) -> StoreResult<()> {
+    fn load_usage(&mut self, conn: &Connection, keys: &str, now: Timestamp) -> StoreResult<()> {
         let since = now
             .checked_sub(USAGE_HORIZON)
             .unwrap_or(Timestamp::UNIX_EPOCH);
-        let rows = sqlx::query(USAGE)
-            .bind(keys)
-            .bind(USAGE_MAX - 1)
-            .bind(since.as_microsecond())
-            .fetch_all(conn)
-            .await?;
-        for row in &rows {
-            let usage = Usage {
-                at: time(row.try_get(3)?)?,
-                category: word(&row.try_get::<String, _>(4)?)?,
-                topic: row.try_get(5)?,
-                template: row.try_get(6)?,
-                subject: row.try_get(7)?,
-            };
-            let id = notification_id(&row.try_get::<Vec<u8>, _>(2)?)?;
-            self.usage
-                .entry(read_key(row)?)
-                .or_default()
-                .push((id, usage));
-        }
+        select(
+            conn,
+            USAGE,
+            (keys, USAGE_MAX - 1, since.as_microsecond()),
+            |row| {
+                let usage = Usage {
+                    at: time(row.get(3)?)?,
+                    category: word(&row.get::<_, String>(4)?)?,
+                    topic: row.get(5)?,
+                    template: row.get(6)?,
+                    subject: row.get(7)?,
+                };
+                let id = notification_id(blob(row, 2)?)?;
+                self.usage
+                    .entry(read_key(row)?)
+                    .or_default()
+                    .push((id, usage));
+                Ok(())
+            },
+        )?;
         Ok(())
     }
 
-    async fn load_outcomes(
-        &mut self,
-        conn: &mut SqliteConnection,
-        keys: String,
-    ) -> StoreResult<()> {
-        let rows = sqlx::query(OUTCOMES).bind(keys).fetch_all(conn).await?;
-        for row in &rows {
+    fn load_outcomes(&mut self, conn: &Connection, keys: String) -> StoreResult<()> {
+        select(conn, OUTCOMES, [keys], |row| {
             self.outcomes
                 .entry(read_key(row)?)
                 .or_default()
-                .push(row.try_get(2)?);
-        }
+                .push(row.get(2)?);
+            Ok(())
+        })?;
         Ok(())
     }
 
-    async fn load_pauses(
+    fn load_pauses(
         &mut self,
-        conn: &mut SqliteConnection,
+        conn: &Connection,
         notifications: &[&Notification],
         now: Timestamp,
     ) -> StoreResult<()> {
@@ -272,29 +262,30 @@ impl Facts {
             .iter()
             .map(|one| one.identity.shop.as_str())
             .collect();
-        let rows = sqlx::query(PAUSES)
-            .bind(Value::from_iter(shops).to_string())
-            .bind(now.as_microsecond())
-            .fetch_all(conn)
-            .await?;
-        for row in &rows {
-            let until = row.try_get::<Option<i64>, _>(4)?.map(time).transpose()?;
-            self.pauses
-                .entry(ShopId::new(row.try_get::<String, _>(0)?))
-                .or_default()
-                .push(Pause {
-                    kind: row.try_get(1)?,
-                    value: row.try_get(2)?,
-                    reason: row.try_get(3)?,
-                    until,
-                });
-        }
+        select(
+            conn,
+            PAUSES,
+            (Value::from_iter(shops).to_string(), now.as_microsecond()),
+            |row| {
+                let until = row.get::<_, Option<i64>>(4)?.map(time).transpose()?;
+                self.pauses
+                    .entry(ShopId::new(row.get::<_, String>(0)?))
+                    .or_default()
+                    .push(Pause {
+                        kind: row.get(1)?,
+                        value: row.get(2)?,
+                        reason: row.get(3)?,
+                        until,
+                    });
+                Ok(())
+            },
+        )?;
         Ok(())
     }
 
-    async fn load_suppressed(
+    fn load_suppressed(
         &mut self,
-        conn: &mut SqliteConnection,
+        conn: &Connection,
         notifications: &[&Notification],
         now: Timestamp,
     ) -> StoreResult<()> {
@@ -302,13 +293,13 @@ impl Facts {
             .iter()
             .flat_map(|one| self.addresses(one, &self.customer(one, now)))
             .collect();
-        self.suppressed = suppressed(conn, &keys).await?;
+        self.suppressed = suppressed(conn, &keys)?;
         Ok(())
     }
 
-    async fn load_marks(
+    fn load_marks(
         &mut self,
-        conn: &mut SqliteConnection,
+        conn: &Connection,
         notifications: &[&Notification],
     ) -> StoreResult<()> {
         let keys: HashSet<_> = notifications
@@ -319,24 +310,20 @@ impl Facts {
             return Ok(());
         }
         let list = serde_json::to_value(keys).unwrap_or_default().to_string();
-        let rows = sqlx::query(MARKS).bind(list).fetch_all(conn).await?;
-        for row in &rows {
+        select(conn, MARKS, [list], |row| {
             let (shop, customer) = read_key(row)?;
             let mark = Mark {
-                event_time: time(row.try_get(3)?)?,
-                notification: notification_id(&row.try_get::<Vec<u8>, _>(4)?)?,
-                handed_over: row.try_get(5)?,
+                event_time: time(row.get(3)?)?,
+                notification: notification_id(blob(row, 4)?)?,
+                handed_over: row.get(5)?,
             };
-            self.marks.insert((shop, customer, row.try_get(2)?), mark);
-        }
+            self.marks.insert((shop, customer, row.get(2)?), mark);
+            Ok(())
+        })?;
         Ok(())
     }
 
-    async fn load_once(
-        &mut self,
-        conn: &mut SqliteConnection,
-        notifications: &[&Notification],
-    ) -> StoreResult<()> {
+    fn load_once(&mut self, conn: &Connection, notifications: &[&Notification]) -> StoreResult<()> {
         let keys: HashSet<_> = notifications
             .iter()
             .filter_map(|one| once_key(one, &self.secret))
@@ -345,13 +332,13 @@ impl Facts {
             return Ok(());
         }
         let list = serde_json::to_value(keys).unwrap_or_default().to_string();
-        let rows = sqlx::query(ONCE).bind(list).fetch_all(conn).await?;
-        for row in &rows {
-            let shop = ShopId::new(row.try_get::<String, _>(0)?);
-            let caller = CallerId::new(row.try_get::<String, _>(2)?);
-            let first = notification_id(&row.try_get::<Vec<u8>, _>(3)?)?;
-            self.once.insert((shop, row.try_get(1)?), (caller, first));
-        }
+        select(conn, ONCE, [list], |row| {
+            let shop = ShopId::new(row.get::<_, String>(0)?);
+            let caller = CallerId::new(row.get::<_, String>(2)?);
+            let first = notification_id(blob(row, 3)?)?;
+            self.once.insert((shop, row.get(1)?), (caller, first));
+            Ok(())
+        })?;
         Ok(())
     }
 }
@@ -365,57 +352,46 @@ pub(super) fn with_contact(customer: Customer, notification: &Notification) -> C
 }
 
 /// Which of these addresses are on the suppression list, and why.
-pub(super) async fn suppressed(
-    conn: &mut SqliteConnection,
+pub(super) fn suppressed(
+    conn: &Connection,
     keys: &HashSet<AddressKey>,
 ) -> StoreResult<HashMap<AddressKey, String>> {
     if keys.is_empty() {
         return Ok(HashMap::new());
     }
     let list = serde_json::to_value(keys).unwrap_or_default().to_string();
-    sqlx::query(SUPPRESSED)
-        .bind(list)
-        .fetch_all(conn)
-        .await?
-        .iter()
-        .map(|row| {
-            let key = (
-                ShopId::new(row.try_get::<String, _>(0)?),
-                word(&row.try_get::<String, _>(1)?)?,
-                row.try_get(2)?,
-            );
-            Ok((key, row.try_get(3)?))
-        })
-        .collect()
+    let found = select(conn, SUPPRESSED, [list], |row| {
+        let key = (
+            ShopId::new(row.get::<_, String>(0)?),
+            word(&row.get::<_, String>(1)?)?,
+            row.get(2)?,
+        );
+        Ok((key, row.get(3)?))
+    })?;
+    Ok(found.into_iter().collect())
 }
 
 /// The customers that exist among `keys`, an array of `[shop, id]`.
-pub(super) async fn load_customers(
-    conn: &mut SqliteConnection,
+pub(super) fn load_customers(
+    conn: &Connection,
     keys: String,
 ) -> StoreResult<Vec<(CustomerKey, Customer)>> {
-    sqlx::query(CUSTOMERS)
-        .bind(keys)
-        .fetch_all(conn)
-        .await?
-        .iter()
-        .map(|row| {
-            let key = read_key(row)?;
-            let customer = Customer {
-                id: key.1.clone(),
-                profile: from_json(&row.try_get::<String, _>(2)?)?,
-                preferences: from_json(&row.try_get::<String, _>(3)?)?,
-                revision: row.try_get(4)?,
-                update_time: time(row.try_get(5)?)?,
-            };
-            Ok((key, customer))
-        })
-        .collect()
+    select(conn, CUSTOMERS, [keys], |row| {
+        let key = read_key(row)?;
+        let customer = Customer {
+            id: key.1.clone(),
+            profile: from_json(&row.get::<_, String>(2)?)?,
+            preferences: from_json(&row.get::<_, String>(3)?)?,
+            revision: row.get(4)?,
+            update_time: time(row.get(5)?)?,
+        };
+        Ok((key, customer))
+    })
 }
 
-fn read_key(row: &SqliteRow) -> StoreResult<CustomerKey> {
+fn read_key(row: &Found<'_>) -> StoreResult<CustomerKey> {
     Ok((
-        ShopId::new(row.try_get::<String, _>(0)?),
-        CustomerId::new(row.try_get::<String, _>(1)?),
+        ShopId::new(row.get::<_, String>(0)?),
+        CustomerId::new(row.get::<_, String>(1)?),
     ))
 }

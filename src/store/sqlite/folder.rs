@@ -5,9 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use sqlx::migrate::MigrateError;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
-use sqlx::{ConnectOptions as _, Row as _};
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, TransactionBehavior};
 
 use super::rows::hex;
 use crate::domain::id::secret_bytes;
@@ -15,8 +13,18 @@ use crate::failpoint::{self, Point};
 
 /// How long a statement waits for a lock; only a checkpoint or a backup tool ever holds one.
 const BUSY: Duration = Duration::from_secs(4);
-/// How many steps of SQLite's machine lie between two points at which a test may end a migration.
-const STEPS: i32 = 20;
+/// How many operations of SQLite's machine lie between two points at which a test may end a migration.
+const OPERATIONS: i32 = 20;
+/// Page caches, in KiB. A reader's is emptied by every commit of the writer, so it need not be large.
+const WRITER_CACHE_KIB: i64 = 32_000;
+const READER_CACHE_KIB: i64 = 4_000;
+/// How many prepared statements a connection keeps: all of them.
+const STATEMENTS: usize = 128;
+/// What brought the schema to where it is, in order. What has been released is never changed.
+const STEPS: [&str; 2] = [
+    include_str!("../../../migrations/sqlite/0001_first.sql"),
+    include_str!("../../../migrations/sqlite/0002_expiry.sql"),
+];
 
 /// Why a store could not be opened; each says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -44,10 +52,10 @@ pub enum OpenError {
     Newer(i64),
     /// The schema could not be brought up to date.
     #[error("the store's schema could not be brought up to date: {0}")]
-    Migrate(#[source] MigrateError),
+    Migrate(#[source] rusqlite::Error),
     /// SQLite could not open the file.
     #[error("the store could not be opened: {0}")]
-    Database(#[from] sqlx::Error),
+    Database(#[from] rusqlite::Error),
     /// The system has no randomness for the store's key.
     #[error("the system gave no randomness for the store's key: {0}")]
     Secret(String),
@@ -84,68 +92,89 @@ fn make_folder(folder: &Path) -> std::io::Result<()> {
     builder.create(folder)
 }
 
-pub(super) fn options(file: &Path) -> SqliteConnectOptions {
-    SqliteConnectOptions::new()
-        .filename(file)
-        .busy_timeout(BUSY)
-        // Rows are only ever removed by this module, in the right order.
-        .foreign_keys(false)
-        .pragma("cache_size", "-16000")
-        .pragma("temp_store", "memory")
-        .disable_statement_logging()
+/// A connection that only reads.
+pub(super) fn connect_reader(file: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(file, flags)?;
+    prepare(&conn, READER_CACHE_KIB)?;
+    Ok(conn)
 }
 
-pub(super) async fn connect_writer(
-    file: &Path,
-    max_bytes: Option<u64>,
-) -> Result<SqliteConnection, sqlx::Error> {
-    let mut conn = options(file)
-        .create_if_missing(true)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
-        .pragma("secure_delete", "ON")
-        .pragma("wal_autocheckpoint", "4000")
-        .pragma("journal_size_limit", "67108864")
-        .connect()
-        .await?;
+/// The connection that writes; the file is made when it is not there.
+pub(super) fn connect_writer(file: &Path, max_bytes: Option<u64>) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_CREATE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(file, flags)?;
+    prepare(&conn, WRITER_CACHE_KIB)?;
+    conn.pragma_update(None, "journal_mode", "wal")?;
+    conn.pragma_update(None, "synchronous", "full")?;
+    conn.pragma_update(None, "secure_delete", true)?;
+    conn.pragma_update(None, "wal_autocheckpoint", 4000)?;
+    conn.pragma_update(None, "journal_size_limit", 64 << 20)?;
     if let Some(max_bytes) = max_bytes {
-        let size: i64 = sqlx::query("PRAGMA page_size")
-            .fetch_one(&mut conn)
-            .await?
-            .try_get(0)?;
+        let size: i64 = conn.pragma_query_value(None, "page_size", |row| row.get(0))?;
         let pages = (max_bytes / size.unsigned_abs().max(1)).max(1);
-        let statement = format!("PRAGMA max_page_count = {pages}");
-        sqlx::query(sqlx::AssertSqlSafe(statement))
-            .fetch_all(&mut conn)
-            .await?;
+        let pages = i64::try_from(pages).unwrap_or(i64::MAX);
+        conn.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))?;
     }
     Ok(conn)
 }
 
-/// Brings the schema up to date.
-pub(super) async fn migrate(conn: &mut SqliteConnection) -> Result<(), OpenError> {
+fn prepare(conn: &Connection, cache_kib: i64) -> rusqlite::Result<()> {
+    conn.busy_timeout(BUSY)?;
+    conn.set_prepared_statement_cache_capacity(STATEMENTS);
+    // Rows are only ever removed by this module, in the right order.
+    conn.pragma_update(None, "foreign_keys", false)?;
+    conn.pragma_update(None, "cache_size", -cache_kib)?;
+    conn.pragma_update(None, "temp_store", "memory")
+}
+
+/// Brings the schema up to date: each step that the file has not seen, in a transaction of its own, in order. `user_version` counts
+/// them.
+pub(super) fn migrate(conn: &mut Connection) -> Result<(), OpenError> {
+    let seen = seen_steps(conn).map_err(OpenError::Migrate)?;
+    let known = i64::try_from(STEPS.len()).unwrap_or(i64::MAX);
+    if seen > known {
+        return Err(OpenError::Newer(seen));
+    }
+    for (number, step) in (1..).zip(STEPS).filter(|(number, _)| *number > seen) {
+        apply(conn, number, step).map_err(OpenError::Migrate)?;
+    }
+    Ok(())
+}
+
+fn seen_steps(conn: &Connection) -> rusqlite::Result<i64> {
+    let seen: i64 = conn.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    // Before the first release steps were counted by rows.
+    if seen == 0 && conn.table_exists(None, "_sqlx_migrations")? {
+        return conn.query_row("SELECT count(*) FROM _sqlx_migrations", [], |row| {
+            row.get(0)
+        });
+    }
+    Ok(seen)
+}
+
+fn apply(conn: &mut Connection, number: i64, step: &str) -> rusqlite::Result<()> {
     if failpoint::ENABLED {
         let hit = || {
             failpoint::hit(Point::InMigration);
-            true
+            false
         };
-        conn.lock_handle().await?.set_progress_handler(STEPS, hit);
+        conn.progress_handler(OPERATIONS, Some(hit))?;
     }
-    let migrated = sqlx::migrate!("migrations/sqlite").run(&mut *conn).await;
+    let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    transaction.execute_batch(step)?;
+    transaction.pragma_update(None, "user_version", number)?;
+    transaction.commit()?;
     if failpoint::ENABLED {
-        conn.lock_handle().await?.remove_progress_handler();
+        conn.progress_handler(0, None::<fn() -> bool>)?;
     }
-    migrated.map_err(|error| match error {
-        MigrateError::VersionMissing(step) => OpenError::Newer(step),
-        other => OpenError::Migrate(other),
-    })
+    Ok(())
 }
 
 /// The store's key and name, made when the store is.
-pub(super) async fn identify(
-    conn: &mut SqliteConnection,
-    now: Timestamp,
-) -> Result<([u8; 32], String), OpenError> {
+pub(super) fn identify(conn: &Connection, now: Timestamp) -> Result<([u8; 32], String), OpenError> {
     let random = || secret_bytes().map_err(|error| OpenError::Secret(error.to_string()));
     let (secret, generation) = (random()?, random()?);
     for (name, value) in [
@@ -153,32 +182,28 @@ pub(super) async fn identify(
         ("generation", generation.iter().take(16).copied().collect()),
         ("create_time", now.to_string().into_bytes()),
     ] {
-        sqlx::query("INSERT INTO meta (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO NOTHING")
-            .bind(name)
-            .bind(value)
-            .execute(&mut *conn)
-            .await?;
+        conn.execute(
+            "INSERT INTO meta (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO NOTHING",
+            (name, value),
+        )?;
     }
-    let secret = meta(conn, "secret").await?;
-    let generation = hex(&meta(conn, "generation").await?);
+    let secret = meta(conn, "secret")?;
+    let generation = hex(&meta(conn, "generation")?);
     let secret = secret
         .try_into()
         .map_err(|_| OpenError::Secret("the stored key is not 32 bytes long".to_owned()))?;
     Ok((secret, generation))
 }
 
-async fn meta(conn: &mut SqliteConnection, name: &str) -> Result<Vec<u8>, sqlx::Error> {
-    sqlx::query("SELECT value FROM meta WHERE name = ?1")
-        .bind(name)
-        .fetch_one(conn)
-        .await?
-        .try_get(0)
+fn meta(conn: &Connection, name: &str) -> rusqlite::Result<Vec<u8>> {
+    conn.query_row("SELECT value FROM meta WHERE name = ?1", [name], |row| {
+        row.get(0)
+    })
 }
 
-pub(super) async fn newest_event(conn: &mut SqliteConnection) -> Result<i64, sqlx::Error> {
+pub(super) fn newest_event(conn: &Connection) -> rusqlite::Result<i64> {
     // Not the newest row: that may have been dropped by then.
-    let row = sqlx::query("SELECT seq FROM sqlite_sequence WHERE name = 'event'")
-        .fetch_optional(conn)
-        .await?;
-    row.map_or(Ok(0), |row| row.try_get(0))
+    let newest = "SELECT seq FROM sqlite_sequence WHERE name = 'event'";
+    let newest = conn.query_row(newest, [], |row| row.get(0)).optional()?;
+    Ok(newest.unwrap_or_default())
 }

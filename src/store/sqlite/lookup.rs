@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
-use sqlx::{QueryBuilder, Row as _, Sqlite};
+use rusqlite::params_from_iter;
+use rusqlite::{Connection, Row as Found};
 
 use super::open::assemble;
 use super::rows::{
-    self, Head, Letter, from_json, head_columns, id_list, message_columns, notification_id,
-    read_ids, time, word,
+    self, Cell, Head, Letter, blob, find_ids, from_json, head_columns, id_list, message_columns,
+    notification_id, select, time, word,
 };
 use crate::domain::filter::{Field, Filter, Operator};
 use crate::domain::id::NotificationId;
@@ -53,8 +53,8 @@ pub(super) const EVENTS: &str = "SELECT sequence, notification, state, reason, t
     WHERE shop = ?1 AND caller = ?2 AND sequence > ?3 ORDER BY sequence LIMIT ?4";
 
 /// The notifications with these ids, in no order; without attachments unless they are asked for.
-pub(super) async fn notifications(
-    conn: &mut SqliteConnection,
+pub(super) fn notifications(
+    conn: &Connection,
     ids: &BTreeSet<NotificationId>,
     attachments: bool,
 ) -> StoreResult<Vec<Notification>> {
@@ -66,83 +66,72 @@ pub(super) async fn notifications(
     } else {
         WITHOUT_ATTACHMENTS
     };
-    sqlx::query(statement)
-        .bind(id_list(ids))
-        .fetch_all(conn)
-        .await?
-        .iter()
-        .map(notification)
-        .collect()
+    select(conn, statement, [id_list(ids)], notification)
 }
 
-fn notification(row: &SqliteRow) -> StoreResult<Notification> {
+fn notification(row: &Found<'_>) -> StoreResult<Notification> {
     let head = Head::read(row)?;
-    let mut intent: Intent = from_json(&row.try_get::<String, _>(20)?)?;
+    let mut intent: Intent = from_json(&row.get::<_, String>(20)?)?;
     let decision = row
-        .try_get::<Option<String>, _>(21)?
+        .get::<_, Option<String>>(21)?
         .map(|decision| from_json(&decision))
         .transpose()?;
-    if let Some(variables) = row.try_get::<Option<String>, _>(22)? {
+    if let Some(variables) = row.get::<_, Option<String>>(22)? {
         intent.variables = from_json(&variables)?;
     }
-    if let Some(attachments) = row.try_get::<Option<String>, _>(23)? {
+    if let Some(attachments) = row.get::<_, Option<String>>(23)? {
         intent.attachments = from_json::<Vec<Attachment>>(&attachments)?;
     }
     Ok(assemble(head, intent, decision))
 }
 
 /// One notification with all that hangs on it.
-pub(super) async fn find(
-    conn: &mut SqliteConnection,
+pub(super) fn find(
+    conn: &Connection,
     identity: &Identity,
     id: NotificationId,
 ) -> StoreResult<Option<Record>> {
-    let found = notifications(conn, &BTreeSet::from([id]), true).await?;
+    let found = notifications(conn, &BTreeSet::from([id]), true)?;
     let own: Vec<_> = found
         .into_iter()
         .filter(|notification| notification.identity == *identity)
         .collect();
-    Ok(records(conn, own).await?.pop())
+    Ok(records(conn, own)?.pop())
 }
 
 /// A page: first the ids in order, from both tables, then what hangs on them.
-pub(super) async fn list(conn: &mut SqliteConnection, query: &Query) -> StoreResult<Vec<Record>> {
-    let rows = page(query).build().fetch_all(&mut *conn).await?;
-    let ids: BTreeSet<_> = read_ids(&rows)?.into_iter().collect();
-    let mut found = notifications(conn, &ids, false).await?;
+pub(super) fn list(conn: &Connection, query: &Query) -> StoreResult<Vec<Record>> {
+    let page = page(query);
+    let ids = find_ids(conn, &page.sql, params_from_iter(&page.values))?;
+    let ids = ids.into_iter().collect();
+    let mut found = notifications(conn, &ids, false)?;
     found.sort_by_key(|notification| notification.id);
     if query.descending {
         found.reverse();
     }
-    records(conn, found).await
+    records(conn, found)
 }
 
-async fn records(
-    conn: &mut SqliteConnection,
-    notifications: Vec<Notification>,
-) -> StoreResult<Vec<Record>> {
+fn records(conn: &Connection, notifications: Vec<Notification>) -> StoreResult<Vec<Record>> {
     if notifications.is_empty() {
         return Ok(Vec::new());
     }
     let list = id_list(notifications.iter().map(|notification| &notification.id));
     let mut messages: HashMap<NotificationId, Vec<Message>> = HashMap::new();
     let mut attempts: HashMap<NotificationId, Vec<Attempt>> = HashMap::new();
-    let rows = sqlx::query(MESSAGES)
-        .bind(list.as_str())
-        .fetch_all(&mut *conn)
-        .await?;
-    for row in &rows {
+    select(conn, MESSAGES, [list.as_str()], |row| {
         let message = Letter::read(row)?.message;
         messages
             .entry(message.notification)
             .or_default()
             .push(message);
-    }
-    let rows = sqlx::query(ATTEMPTS).bind(list).fetch_all(conn).await?;
-    for row in &rows {
-        let of = notification_id(&row.try_get::<Vec<u8>, _>(9)?)?;
+        Ok(())
+    })?;
+    select(conn, ATTEMPTS, [list], |row| {
+        let of = notification_id(blob(row, 9)?)?;
         attempts.entry(of).or_default().push(rows::attempt(row)?);
-    }
+        Ok(())
+    })?;
     Ok(notifications
         .into_iter()
         .map(|notification| Record {
@@ -153,10 +142,30 @@ async fn records(
         .collect())
 }
 
+/// A statement that is put together, with its values.
+#[derive(Default)]
+pub(super) struct Statement {
+    pub(super) sql: String,
+    values: Vec<Cell>,
+}
+
+impl Statement {
+    fn push(&mut self, sql: &str) -> &mut Self {
+        self.sql.push_str(sql);
+        self
+    }
+
+    fn bind(&mut self, value: impl Into<Cell>) -> &mut Self {
+        self.values.push(value.into());
+        self.push("?")
+    }
+}
+
 /// The ids of a page, from both tables by their index, each at most a page long.
-pub(super) fn page(query: &Query) -> QueryBuilder<Sqlite> {
+pub(super) fn page(query: &Query) -> Statement {
     let order = if query.descending { "DESC" } else { "ASC" };
-    let mut sql = QueryBuilder::new("SELECT id FROM (");
+    let mut sql = Statement::default();
+    sql.push("SELECT id FROM (");
     for (index, table) in ["notification", "history"].into_iter().enumerate() {
         if index > 0 {
             sql.push(" UNION ALL ");
@@ -164,31 +173,31 @@ pub(super) fn page(query: &Query) -> QueryBuilder<Sqlite> {
         sql.push("SELECT id FROM (SELECT n.id FROM ")
             .push(table)
             .push(" n WHERE n.shop = ")
-            .push_bind(query.identity.shop.as_str().to_owned())
+            .bind(&query.identity.shop)
             .push(" AND n.caller = ")
-            .push_bind(query.identity.caller.as_str().to_owned());
+            .bind(&query.identity.caller);
         if let Some(after) = &query.after {
             sql.push(if query.descending {
                 " AND n.id < "
             } else {
                 " AND n.id > "
             });
-            sql.push_bind(after.as_bytes().to_vec());
+            sql.bind(after.as_bytes());
         }
         sql.push(" AND ");
         filter(&mut sql, &query.filter);
         sql.push(" ORDER BY n.id ")
             .push(order)
             .push(" LIMIT ")
-            .push_bind(i64::from(query.limit))
+            .bind(query.limit)
             .push(")");
     }
     sql.push(") ORDER BY id ").push(order).push(" LIMIT ");
-    sql.push_bind(i64::from(query.limit));
+    sql.bind(query.limit);
     sql
 }
 
-fn filter(sql: &mut QueryBuilder<Sqlite>, tree: &Filter) {
+fn filter(sql: &mut Statement, tree: &Filter) {
     match tree {
         Filter::Everything => {
             sql.push("true");
@@ -219,12 +228,12 @@ fn filter(sql: &mut QueryBuilder<Sqlite>, tree: &Filter) {
                     Operator::Greater => "> ",
                     Operator::GreaterOrEqual => ">= ",
                 })
-                .push_bind(instant.as_microsecond());
+                .bind(*instant);
         }
     }
 }
 
-fn text(sql: &mut QueryBuilder<Sqlite>, field: &Field, equal: bool, value: &str) {
+fn text(sql: &mut Statement, field: &Field, equal: bool, value: &str) {
     sql.push(if equal { "(" } else { "NOT (" });
     let column = match field {
         Field::CustomerId => "n.customer = ",
@@ -241,61 +250,57 @@ fn text(sql: &mut QueryBuilder<Sqlite>, field: &Field, equal: bool, value: &str)
                 "EXISTS (SELECT 1 FROM detail d, json_each(d.intent, '$.labels') l \
                  WHERE d.notification = n.id AND l.key = ",
             )
-            .push_bind(key.clone());
+            .bind(key);
             " AND l.value = "
         }
     };
-    sql.push(column).push_bind(value.to_owned());
+    sql.push(column).bind(value);
     if matches!(field, Field::Channel | Field::Label(_)) {
         sql.push(")");
     }
     sql.push(")");
 }
 
-pub(super) async fn counts(
-    conn: &mut SqliteConnection,
-    identity: &Identity,
-) -> StoreResult<Vec<(Status, u64)>> {
-    sqlx::query(COUNTS)
-        .bind(identity.shop.as_str())
-        .bind(identity.caller.as_str())
-        .fetch_all(conn)
-        .await?
-        .iter()
-        .map(|row| {
+pub(super) fn counts(conn: &Connection, identity: &Identity) -> StoreResult<Vec<(Status, u64)>> {
+    select(
+        conn,
+        COUNTS,
+        (identity.shop.as_str(), identity.caller.as_str()),
+        |row| {
             let status = Status {
-                state: word(&row.try_get::<String, _>(0)?)?,
-                reason: word(&row.try_get::<String, _>(1)?)?,
+                state: word(&row.get::<_, String>(0)?)?,
+                reason: word(&row.get::<_, String>(1)?)?,
             };
-            Ok((status, row.try_get::<i64, _>(2)?.unsigned_abs()))
-        })
-        .collect()
+            Ok((status, row.get::<_, i64>(2)?.unsigned_abs()))
+        },
+    )
 }
 
-pub(super) async fn events(
-    conn: &mut SqliteConnection,
+pub(super) fn events(
+    conn: &Connection,
     identity: &Identity,
     sequence: i64,
     limit: u32,
 ) -> StoreResult<Vec<Event>> {
-    sqlx::query(EVENTS)
-        .bind(identity.shop.as_str())
-        .bind(identity.caller.as_str())
-        .bind(sequence)
-        .bind(i64::from(limit))
-        .fetch_all(conn)
-        .await?
-        .iter()
-        .map(|row| {
+    select(
+        conn,
+        EVENTS,
+        (
+            identity.shop.as_str(),
+            identity.caller.as_str(),
+            sequence,
+            i64::from(limit),
+        ),
+        |row| {
             Ok(Event {
-                sequence: row.try_get(0)?,
-                notification: notification_id(&row.try_get::<Vec<u8>, _>(1)?)?,
+                sequence: row.get(0)?,
+                notification: notification_id(blob(row, 1)?)?,
                 status: Status {
-                    state: word(&row.try_get::<String, _>(2)?)?,
-                    reason: word(&row.try_get::<String, _>(3)?)?,
+                    state: word(&row.get::<_, String>(2)?)?,
+                    reason: word(&row.get::<_, String>(3)?)?,
                 },
-                time: time(row.try_get(4)?)?,
+                time: time(row.get(4)?)?,
             })
-        })
-        .collect()
+        },
+    )
 }

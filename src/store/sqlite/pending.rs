@@ -3,14 +3,13 @@
 use std::collections::{BTreeSet, HashMap};
 
 use jiff::Timestamp;
+use rusqlite::Connection;
 use serde_json::{Value, json};
-use sqlx::Row as _;
-use sqlx::sqlite::SqliteConnection;
 
 use super::error::corrupt;
 use super::facts::{customer_key, load_customers, with_contact};
 use super::lookup;
-use super::rows::{Letter, message_columns, message_list, time};
+use super::rows::{Letter, blob, message_columns, message_list, select, time};
 use crate::domain::channel::{Channel, Lane};
 use crate::domain::customer::Customer;
 use crate::domain::id::MessageId;
@@ -29,57 +28,47 @@ pub(super) const NEXT_TASK: &str = "SELECT min((SELECT n.due_at FROM notificatio
 pub(super) const NEXT_MESSAGE: &str = "SELECT min((SELECT m.due_at FROM message m WHERE m.state = 'queued' \
     AND m.channel = c.value AND m.lane = l.value ORDER BY m.due_at LIMIT 1)) FROM json_each(?1) l, json_each(?2) c";
 
-pub(super) async fn ready(
-    conn: &mut SqliteConnection,
+pub(super) fn ready(
+    conn: &Connection,
     channel: Channel,
     lane: Lane,
     now: Timestamp,
     limit: u32,
 ) -> StoreResult<Vec<Ready>> {
-    sqlx::query(READY)
-        .bind(channel.as_str())
-        .bind(lane.as_str())
-        .bind(now.as_microsecond())
-        .bind(i64::from(limit))
-        .fetch_all(conn)
-        .await?
-        .iter()
-        .map(|row| {
+    select(
+        conn,
+        READY,
+        (
+            channel.as_str(),
+            lane.as_str(),
+            now.as_microsecond(),
+            i64::from(limit),
+        ),
+        |row| {
             Ok(Ready {
-                message: MessageId::from_slice(&row.try_get::<Vec<u8>, _>(0)?)
+                message: MessageId::from_slice(blob(row, 0)?)
                     .ok_or_else(|| corrupt("an id that is not 16 bytes long"))?,
-                fence: row.try_get(1)?,
+                fence: row.get(1)?,
                 channel,
                 lane,
             })
-        })
-        .collect()
+        },
+    )
 }
 
-pub(super) async fn work(
-    conn: &mut SqliteConnection,
-    messages: &[MessageId],
-) -> StoreResult<Vec<Work>> {
-    let letters = sqlx::query(OPEN_MESSAGES)
-        .bind(message_list(messages))
-        .fetch_all(&mut *conn)
-        .await?
-        .iter()
-        .map(Letter::read)
-        .collect::<StoreResult<Vec<_>>>()?;
+pub(super) fn work(conn: &Connection, messages: &[MessageId]) -> StoreResult<Vec<Work>> {
+    let letters = select(conn, OPEN_MESSAGES, [message_list(messages)], Letter::read)?;
     let ids: BTreeSet<_> = letters
         .iter()
         .map(|letter| letter.message.notification)
         .collect();
-    let notifications: HashMap<_, _> = lookup::notifications(conn, &ids, true)
-        .await?
+    let notifications: HashMap<_, _> = lookup::notifications(conn, &ids, true)?
         .into_iter()
         .map(|notification| (notification.id, notification))
         .collect();
     let keys: BTreeSet<_> = notifications.values().map(customer_key).collect();
     let keys = Value::from_iter(keys.into_iter().map(|(shop, id)| json!([shop, id])));
-    let customers: HashMap<_, _> = load_customers(conn, keys.to_string())
-        .await?
+    let customers: HashMap<_, _> = load_customers(conn, keys.to_string())?
         .into_iter()
         .collect();
     Ok(letters
@@ -102,19 +91,13 @@ pub(super) async fn work(
         .collect())
 }
 
-pub(super) async fn next_due(conn: &mut SqliteConnection) -> StoreResult<Option<Timestamp>> {
+pub(super) fn next_due(conn: &Connection) -> StoreResult<Option<Timestamp>> {
     let lanes = json!(Lane::ALL).to_string();
     let channels = json!(Channel::ALL).to_string();
-    let task: Option<i64> = sqlx::query(NEXT_TASK)
-        .bind(lanes.as_str())
-        .fetch_one(&mut *conn)
-        .await?
-        .try_get(0)?;
-    let message: Option<i64> = sqlx::query(NEXT_MESSAGE)
-        .bind(lanes)
-        .bind(channels)
-        .fetch_one(conn)
-        .await?
-        .try_get(0)?;
-    task.into_iter().chain(message).min().map(time).transpose()
+    let least = |found: Vec<Option<i64>>| found.into_iter().flatten().min();
+    let task = select(conn, NEXT_TASK, [lanes.as_str()], |row| Ok(row.get(0)?))?;
+    let message = select(conn, NEXT_MESSAGE, (lanes, channels), |row| Ok(row.get(0)?))?;
+    least(task.into_iter().chain(message).collect())
+        .map(time)
+        .transpose()
 }

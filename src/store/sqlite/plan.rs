@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::error::corrupt;
 use super::facts::{Facts, customer_key};
 use super::lookup;
-use super::rows::{find_ids, read_ids};
+use super::rows::find_ids;
 use super::unit::Unit;
 use super::writer::Tx;
 use crate::domain::channel::Lane;
@@ -28,18 +28,18 @@ pub(super) const WAITERS: &str = "SELECT n.id FROM json_each(?1) j CROSS JOIN no
     n.expire_time, n.create_time LIMIT 4096";
 
 /// Decides what is due, upper lanes first, and with it what waits for the same customers' budgets.
-pub(super) async fn run(
+pub(super) fn run(
     tx: &mut Tx,
     now: Timestamp,
     limit: u32,
     plans: &dyn Plans,
 ) -> StoreResult<usize> {
-    let due = due(tx, now, limit).await?;
+    let due = due(tx, now, limit)?;
     if due.is_empty() {
         return Ok(0);
     }
     let mut unit = Unit::default();
-    unit.load(tx, &due).await?;
+    unit.load(tx, &due)?;
     let customers: BTreeSet<_> = unit
         .iter()
         .map(|open| (&open.head.identity.shop, &open.head.customer))
@@ -47,20 +47,20 @@ pub(super) async fn run(
     let list = serde_json::to_value(customers)
         .map_err(corrupt)?
         .to_string();
-    let waiters = find_ids(&mut tx.conn, WAITERS, list).await?;
-    unit.load(tx, &waiters).await?;
+    let waiters = find_ids(&tx.conn, WAITERS, [list])?;
+    unit.load(tx, &waiters)?;
 
     let ids: BTreeSet<_> = unit.iter().map(|open| open.head.id).collect();
-    let mut notifications = lookup::notifications(&mut tx.conn, &ids, false).await?;
+    let mut notifications = lookup::notifications(&tx.conn, &ids, false)?;
     notifications.sort_by_key(rank);
     let secret = tx.secret;
     let cases: Vec<_> = notifications.iter().collect();
-    let mut facts = Facts::load(&mut tx.conn, &secret, &cases, now).await?;
+    let mut facts = Facts::load(&tx.conn, &secret, &cases, now)?;
     let decided = notifications.len();
     for notification in notifications {
         decide(&mut unit, &mut facts, notification, plans, &secret, now);
     }
-    unit.flush(tx).await?;
+    unit.flush(tx)?;
     Ok(decided)
 }
 
@@ -73,20 +73,18 @@ fn rank(notification: &Notification) -> impl Ord + use<> {
     )
 }
 
-async fn due(tx: &mut Tx, now: Timestamp, limit: u32) -> StoreResult<Vec<NotificationId>> {
+fn due(tx: &mut Tx, now: Timestamp, limit: u32) -> StoreResult<Vec<NotificationId>> {
     let mut due = Vec::new();
     for lane in Lane::ALL {
         let room = i64::from(limit) - i64::try_from(due.len()).unwrap_or(i64::MAX);
         if room <= 0 {
             break;
         }
-        let rows = sqlx::query(DUE)
-            .bind(lane.as_str())
-            .bind(now.as_microsecond())
-            .bind(room)
-            .fetch_all(&mut tx.conn)
-            .await?;
-        due.extend(read_ids(&rows)?);
+        due.extend(find_ids(
+            &tx.conn,
+            DUE,
+            (lane.as_str(), now.as_microsecond(), room),
+        )?);
     }
     Ok(due)
 }

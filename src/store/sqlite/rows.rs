@@ -1,14 +1,14 @@
 //! How values lie in rows: times as microseconds, ids as bytes, words as words, whole batches as one JSON parameter.
 //!
-//! A statement about many rows costs one round trip. What is looked up comes as one JSON array and `json_each`, with ids as
-//! hexadecimal; what is written comes as bound values, several rows a statement ([`Many`]), which is the quickest way in.
+//! What is looked up for many at once comes as one JSON array and `json_each`, with ids as hexadecimal; what is written is
+//! bound value by value, a prepared statement run for each row.
 
 use jiff::Timestamp;
+use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
+use rusqlite::{Connection, Params, Row as Found, params_from_iter};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqliteRow};
-use sqlx::{Arguments as _, Row as _, SqliteExecutor};
 
 use super::error::corrupt;
 use crate::domain::channel::{Category, Channel};
@@ -16,7 +16,7 @@ use crate::domain::id::{AttemptId, MessageId, NotificationId};
 use crate::domain::notification::{Attempt, Message};
 use crate::domain::reason::Status;
 use crate::domain::shop::{CallerId, CustomerId, Identity, ShopId};
-use crate::store::{StoreError, StoreResult};
+use crate::store::StoreResult;
 
 /// The columns of a notification's row, in the order that [`Head::read`] expects; `n` is the table's alias.
 macro_rules! head_columns {
@@ -81,6 +81,11 @@ pub(super) fn notification_id(bytes: &[u8]) -> StoreResult<NotificationId> {
     NotificationId::from_slice(bytes).ok_or_else(|| corrupt("an id that is not 16 bytes long"))
 }
 
+/// The bytes in a column.
+pub(super) fn blob<'a>(row: &'a Found<'_>, column: usize) -> StoreResult<&'a [u8]> {
+    row.get_ref(column)?.as_blob().map_err(corrupt)
+}
+
 fn message_id(bytes: &[u8]) -> StoreResult<MessageId> {
     MessageId::from_slice(bytes).ok_or_else(|| corrupt("an id that is not 16 bytes long"))
 }
@@ -106,6 +111,17 @@ pub(super) enum Cell {
     Int(i64),
     Text(String),
     Bytes(Vec<u8>),
+}
+
+impl ToSql for Cell {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(match self {
+            Self::Null => ValueRef::Null,
+            Self::Int(number) => ValueRef::Integer(*number),
+            Self::Text(text) => ValueRef::Text(text.as_bytes()),
+            Self::Bytes(bytes) => ValueRef::Blob(bytes),
+        }))
+    }
 }
 
 macro_rules! cells {
@@ -140,7 +156,7 @@ impl<T: Into<Self>> From<Option<T>> for Cell {
     }
 }
 
-/// A row to be written, its values in the order of the statement's columns.
+/// A row to be written, its values in the order of the statement's parameters.
 macro_rules! row {
     ($($value:expr),* $(,)?) => {
         vec![$($crate::store::sqlite::rows::Cell::from($value)),*]
@@ -151,81 +167,52 @@ pub(super) use row;
 /// A row to be written.
 pub(super) type Row = Vec<Cell>;
 
-/// A statement that writes many rows: `before`, the rows as a `VALUES` list, `after`. In an update the list is read as
-/// `j.column1`, `j.column2`, and so on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Many {
-    before: &'static str,
-    after: &'static str,
+/// Runs a statement once for each row.
+pub(super) fn write(conn: &Connection, statement: &str, rows: &[Row]) -> StoreResult<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let mut prepared = conn.prepare_cached(statement)?;
+    for row in rows {
+        prepared.execute(params_from_iter(row))?;
+    }
+    Ok(())
 }
 
-/// How many rows go into one statement. Only these, so that all texts together are few and each is prepared once.
-const AT_ONCE: [usize; 4] = [128, 32, 8, 1];
-
-impl Many {
-    pub(super) const fn new(before: &'static str, after: &'static str) -> Self {
-        Self { before, after }
+/// What a statement finds, read row by row.
+pub(super) fn select<T>(
+    conn: &Connection,
+    statement: &str,
+    parameters: impl Params,
+    mut read: impl FnMut(&Found<'_>) -> StoreResult<T>,
+) -> StoreResult<Vec<T>> {
+    let mut prepared = conn.prepare_cached(statement)?;
+    let mut rows = prepared.query(parameters)?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(read(row)?);
     }
-
-    /// The statement for `rows` rows of `width` columns.
-    pub(super) fn text(&self, rows: usize, width: usize) -> String {
-        let row = format!("({})", vec!["?"; width].join(","));
-        let rows = vec![row; rows].join(",");
-        format!("{}{rows}{}", self.before, self.after)
-    }
-
-    /// Writes the rows, all of one width. Returns the last inserted row id.
-    pub(super) async fn write(
-        &self,
-        connection: &mut SqliteConnection,
-        rows: Vec<Row>,
-    ) -> StoreResult<i64> {
-        let width = rows.first().map_or(0, Vec::len);
-        let mut left = rows.len();
-        let mut rows = rows.into_iter();
-        let mut last = 0;
-        while left > 0 {
-            let count = AT_ONCE.into_iter().find(|size| *size <= left).unwrap_or(1);
-            let mut values = SqliteArguments::default();
-            values.reserve(count * width, 0);
-            for cell in rows.by_ref().take(count).flatten() {
-                match cell {
-                    Cell::Null => values.add(None::<i64>),
-                    Cell::Int(number) => values.add(number),
-                    Cell::Text(text) => values.add(text),
-                    Cell::Bytes(bytes) => values.add(bytes),
-                }
-                .map_err(|error| StoreError::Corrupt(error.to_string()))?;
-            }
-            let text = sqlx::AssertSqlSafe(self.text(count, width));
-            let done = sqlx::query_with(text, values)
-                .execute(&mut *connection)
-                .await?;
-            last = done.last_insert_rowid();
-            left -= count;
-        }
-        Ok(last)
-    }
+    Ok(found)
 }
 
-/// The notification ids that a statement with one parameter finds.
-pub(super) async fn find_ids<'e>(
-    executor: impl SqliteExecutor<'e>,
-    statement: &'static str,
-    parameter: String,
+/// Runs a statement; returns how many rows it changed.
+pub(super) fn execute(
+    conn: &Connection,
+    statement: &str,
+    parameters: impl Params,
+) -> StoreResult<usize> {
+    Ok(conn.prepare_cached(statement)?.execute(parameters)?)
+}
+
+/// The notification ids in the first column of what a statement finds.
+pub(super) fn find_ids(
+    conn: &Connection,
+    statement: &str,
+    parameters: impl Params,
 ) -> StoreResult<Vec<NotificationId>> {
-    let rows = sqlx::query(statement)
-        .bind(parameter)
-        .fetch_all(executor)
-        .await?;
-    read_ids(&rows)
-}
-
-/// The notification ids in the first column.
-pub(super) fn read_ids(rows: &[SqliteRow]) -> StoreResult<Vec<NotificationId>> {
-    rows.iter()
-        .map(|row| notification_id(&row.try_get::<Vec<u8>, _>(0)?))
-        .collect()
+    select(conn, statement, parameters, |row| {
+        notification_id(blob(row, 0)?)
+    })
 }
 
 /// What is to be done about a notification at its `due_at`.
@@ -278,11 +265,11 @@ pub(super) struct Head {
 }
 
 impl Head {
-    pub(super) fn read(row: &SqliteRow) -> StoreResult<Self> {
-        let text = |index: usize| row.try_get::<String, _>(index);
-        let instant = |index: usize| -> StoreResult<Timestamp> { time(row.try_get(index)?) };
+    pub(super) fn read(row: &Found<'_>) -> StoreResult<Self> {
+        let text = |index: usize| row.get::<_, String>(index);
+        let instant = |index: usize| -> StoreResult<Timestamp> { time(row.get(index)?) };
         Ok(Self {
-            id: notification_id(&row.try_get::<Vec<u8>, _>(0)?)?,
+            id: notification_id(blob(row, 0)?)?,
             identity: Identity {
                 shop: ShopId::new(text(1)?),
                 caller: CallerId::new(text(2)?),
@@ -298,10 +285,10 @@ impl Head {
                 reason: word(&text(10)?)?,
             },
             task: row
-                .try_get::<Option<String>, _>(11)?
+                .get::<_, Option<String>>(11)?
                 .map(|task| Task::read(&task))
                 .transpose()?,
-            due_at: row.try_get::<Option<i64>, _>(12)?.map(time).transpose()?,
+            due_at: row.get::<_, Option<i64>>(12)?.map(time).transpose()?,
             expire_time: instant(13)?,
             event_time: instant(14)?,
             create_time: instant(15)?,
@@ -364,31 +351,31 @@ pub(super) struct Letter {
 }
 
 impl Letter {
-    pub(super) fn read(row: &SqliteRow) -> StoreResult<Self> {
-        let text = |index: usize| row.try_get::<String, _>(index);
+    pub(super) fn read(row: &Found<'_>) -> StoreResult<Self> {
+        let text = |index: usize| row.get::<_, String>(index);
         let channel: Channel = word(&text(2)?)?;
         // Checked when it was made; an erased one is empty and would not pass again.
         let address = serde_json::from_value(json!({"channel": channel, "text": text(3)?}))
             .map_err(corrupt)?;
         Ok(Self {
             message: Message {
-                id: message_id(&row.try_get::<Vec<u8>, _>(0)?)?,
-                notification: notification_id(&row.try_get::<Vec<u8>, _>(1)?)?,
+                id: message_id(blob(row, 0)?)?,
+                notification: notification_id(blob(row, 1)?)?,
                 channel,
                 address,
                 lane: word(&text(5)?)?,
                 state: word(&text(6)?)?,
-                fence: row.try_get(7)?,
-                tries: count(row.try_get(8)?)?,
-                due_at: time(row.try_get(10)?)?,
+                fence: row.get(7)?,
+                tries: count(row.get(8)?)?,
+                due_at: time(row.get(10)?)?,
                 provider: text(11)?,
                 provider_message_id: text(12)?,
                 variant: text(13)?,
-                sms_segments: count(row.try_get(14)?)?,
+                sms_segments: count(row.get(14)?)?,
                 fallback: from_json(&text(15)?)?,
             },
             digest: text(4)?,
-            maybe_sent: row.try_get(9)?,
+            maybe_sent: row.get(9)?,
         })
     }
 
@@ -439,17 +426,17 @@ impl Letter {
 }
 
 /// Reads `message, id, provider, start_time, end_time, number, result, reply, content_hash`.
-pub(super) fn attempt(row: &SqliteRow) -> StoreResult<Attempt> {
+pub(super) fn attempt(row: &Found<'_>) -> StoreResult<Attempt> {
     Ok(Attempt {
-        message: message_id(&row.try_get::<Vec<u8>, _>(0)?)?,
-        id: AttemptId::from_slice(&row.try_get::<Vec<u8>, _>(1)?)
+        message: message_id(blob(row, 0)?)?,
+        id: AttemptId::from_slice(blob(row, 1)?)
             .ok_or_else(|| corrupt("an id that is not 16 bytes long"))?,
-        provider: row.try_get(2)?,
-        start_time: time(row.try_get(3)?)?,
-        end_time: row.try_get::<Option<i64>, _>(4)?.map(time).transpose()?,
-        number: count(row.try_get(5)?)?,
-        result: word(&row.try_get::<String, _>(6)?)?,
-        reply: row.try_get(7)?,
-        content_hash: row.try_get(8)?,
+        provider: row.get(2)?,
+        start_time: time(row.get(3)?)?,
+        end_time: row.get::<_, Option<i64>>(4)?.map(time).transpose()?,
+        number: count(row.get(5)?)?,
+        result: word(&row.get::<_, String>(6)?)?,
+        reply: row.get(7)?,
+        content_hash: row.get(8)?,
     })
 }

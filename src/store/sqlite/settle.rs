@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::customers;
 use super::facts::AddressKey;
 use super::open::Open;
-use super::rows::{Task, cut, read_ids};
+use super::rows::{Task, cut, find_ids};
 use super::unit::Unit;
 use super::writer::Tx;
 use crate::domain::channel::Category;
@@ -28,18 +28,17 @@ pub(super) const EXPIRED: &str = "SELECT n.id FROM notification n WHERE n.task I
 /// What an attempt says whose process did not live to see its end.
 const ABANDONED: &str = "the process that was handing it over ended before the answer was recorded";
 
-pub(super) async fn run(tx: &mut Tx, settlements: &[&Settlement]) -> StoreResult<Vec<bool>> {
+pub(super) fn run(tx: &mut Tx, settlements: &[&Settlement]) -> StoreResult<Vec<bool>> {
     let mut unit = Unit::default();
-    unit.load_by_messages(tx, settlements.iter().map(|one| &one.message))
-        .await?;
+    unit.load_by_messages(tx, settlements.iter().map(|one| &one.message))?;
     let mut dead = BTreeMap::new();
     let settled = settlements
         .iter()
         .map(|settlement| settle(&mut unit, settlement, &mut dead))
         .collect();
-    unit.flush(tx).await?;
+    unit.flush(tx)?;
     for ((key, owner, reason), now) in dead {
-        customers::suppress(tx, &key, Some(&owner), &reason, now).await?;
+        customers::suppress(tx, &key, Some(&owner), &reason, now)?;
     }
     Ok(settled)
 }
@@ -149,15 +148,14 @@ fn end(open: &mut Open, id: MessageId, ending: &Ending, now: Timestamp) {
 }
 
 /// Takes over what dead processes were handing over.
-pub(super) async fn take_over(
+pub(super) fn take_over(
     tx: &mut Tx,
     now: Timestamp,
     rules: &[(Category, UnknownRule)],
 ) -> StoreResult<usize> {
-    let rows = sqlx::query(SENDING).fetch_all(&mut tx.conn).await?;
-    let ids = read_ids(&rows)?;
+    let ids = find_ids(&tx.conn, SENDING, ())?;
     let mut unit = Unit::default();
-    unit.load(tx, &ids).await?;
+    unit.load(tx, &ids)?;
     let mut orphans = Vec::new();
     for open in unit.iter_mut() {
         let resend = rules.iter().any(|(category, rule)| {
@@ -178,22 +176,18 @@ pub(super) async fn take_over(
     for id in &orphans {
         unit.end_attempt(*id, AttemptResult::Unknown, ABANDONED, now);
     }
-    unit.flush(tx).await?;
+    unit.flush(tx)?;
     Ok(orphans.len())
 }
 
 /// Ends what has expired: what was held as unknown, and what waits for a worker.
-pub(super) async fn end_expired(tx: &mut Tx, now: Timestamp) -> StoreResult<usize> {
+pub(super) fn end_expired(tx: &mut Tx, now: Timestamp) -> StoreResult<usize> {
     let mut ids = Vec::new();
     for statement in [HELD, EXPIRED] {
-        let rows = sqlx::query(statement)
-            .bind(now.as_microsecond())
-            .fetch_all(&mut tx.conn)
-            .await?;
-        ids.extend(read_ids(&rows)?);
+        ids.extend(find_ids(&tx.conn, statement, [now.as_microsecond()])?);
     }
     let mut unit = Unit::default();
-    unit.load(tx, &ids).await?;
+    unit.load(tx, &ids)?;
     for open in unit.iter_mut() {
         if open.head.task == Some(Task::Unknown) {
             open.end_unknown(now);
@@ -201,6 +195,6 @@ pub(super) async fn end_expired(tx: &mut Tx, now: Timestamp) -> StoreResult<usiz
             open.call_off(Status::from(Reason::Expired), now);
         }
     }
-    unit.flush(tx).await?;
+    unit.flush(tx)?;
     Ok(ids.len())
 }

@@ -7,12 +7,11 @@
 use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
 
 use super::open::{Change, Charge, Open};
 use super::rows::{
-    Head, Letter, Many, Row, find_ids, head_columns, hex, id_list, message_columns, message_list,
-    row, to_json,
+    Head, Letter, Row, find_ids, head_columns, id_list, message_columns, message_list, row, select,
+    to_json, write,
 };
 use super::writer::Tx;
 use crate::domain::id::{MessageId, NotificationId};
@@ -35,74 +34,41 @@ pub(super) const LOAD_MESSAGES: &str = concat!(
 );
 pub(super) const BY_MESSAGE: &str = "SELECT DISTINCT m.notification FROM json_each(?1) j CROSS JOIN message m ON m.id = unhex(j.value)";
 
-const INSERT_OPEN: Many = Many::new(
-    "INSERT INTO notification (id, shop, caller, customer, category, topic, template, accepted_bundle, bundle, state, reason, \
-     task, due_at, expire_time, event_time, create_time, update_time, collapse_key, cancellation_key, reference, lane) VALUES ",
-    "",
-);
-const INSERT_HISTORY: Many = Many::new(
-    "INSERT INTO history (id, shop, caller, customer, category, topic, template, accepted_bundle, bundle, state, reason, \
-     task, due_at, expire_time, event_time, create_time, update_time, collapse_key, cancellation_key, reference, lane, \
-     final_time) VALUES ",
-    "",
-);
-pub(super) const DELETE_OPEN: &str =
-    "DELETE FROM notification WHERE id IN (SELECT unhex(value) FROM json_each(?1))";
-pub(super) const UPDATE_OPEN: Many = Many::new(
-    "UPDATE notification AS n SET bundle = j.column2, state = j.column3, reason = j.column4, task = j.column5, \
-     due_at = j.column6, update_time = j.column7 FROM (VALUES ",
-    ") AS j WHERE n.id = j.column1",
-);
-const INSERT_DETAIL: Many = Many::new(
-    "INSERT INTO detail (notification, intent, decision) VALUES ",
-    "",
-);
-pub(super) const UPDATE_DETAIL: Many = Many::new(
-    "UPDATE detail AS d SET decision = j.column2 FROM (VALUES ",
-    ") AS j WHERE d.notification = j.column1",
-);
-const INSERT_CONTENT: Many = Many::new(
-    "INSERT INTO content (notification, variables, attachments) VALUES ",
-    "",
-);
-const INSERT_MESSAGE: Many = Many::new(
-    "INSERT INTO message (id, notification, channel, address, digest, lane, state, fence, tries, maybe_sent, due_at, provider, \
-     provider_message_id, variant, sms_segments, fallback, shop) VALUES ",
-    "",
-);
-const INSERT_MEMBER: Many = Many::new("INSERT INTO member (message, notification) VALUES ", "");
-pub(super) const UPDATE_MESSAGE: Many = Many::new(
-    "UPDATE message AS m SET state = j.column2, fence = j.column3, tries = j.column4, maybe_sent = j.column5, \
-     due_at = j.column6, provider = j.column7, provider_message_id = j.column8, sms_segments = j.column9 FROM (VALUES ",
-    ") AS j WHERE m.id = j.column1",
-);
-const INSERT_ATTEMPT: Many = Many::new(
-    "INSERT INTO attempt (message, id, provider, start_time, number, content_hash, result, reply) VALUES ",
-    "",
-);
-pub(super) const END_ATTEMPT: Many = Many::new(
-    "UPDATE attempt AS a SET end_time = j.column2, result = j.column3, reply = j.column4 FROM (VALUES ",
-    ") AS j WHERE a.message = j.column1 AND a.result = 'sending'",
-);
-const RESERVE: Many = Many::new(
-    "INSERT INTO usage (shop, customer, notification, at, category, topic, template, subject) VALUES ",
-    " ON CONFLICT (shop, customer, notification) DO UPDATE SET at = excluded.at, category = excluded.category, \
-     topic = excluded.topic, template = excluded.template, subject = excluded.subject",
-);
-pub(super) const MOVE_USAGE: Many = Many::new(
-    "UPDATE usage AS u SET at = j.column4 FROM (VALUES ",
-    ") AS j WHERE u.shop = j.column1 AND u.customer = j.column2 AND u.notification = j.column3",
-);
-pub(super) const RELEASE: &str = "DELETE FROM usage WHERE (shop, customer, notification) IN \
-    (SELECT value->>0, value->>1, unhex(value->>2) FROM json_each(?1))";
-const INSERT_EVENT: Many = Many::new(
-    "INSERT INTO event (notification, shop, caller, state, reason, time) VALUES ",
-    "",
-);
-const COUNT: Many = Many::new(
-    "INSERT INTO tally (shop, caller, state, reason, count) VALUES ",
-    " ON CONFLICT (shop, caller, state, reason) DO UPDATE SET count = count + excluded.count",
-);
+const INSERT_OPEN: &str = "INSERT INTO notification (id, shop, caller, customer, category, topic, template, accepted_bundle, \
+    bundle, state, reason, task, due_at, expire_time, event_time, create_time, update_time, collapse_key, cancellation_key, \
+    reference, lane) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)";
+const INSERT_HISTORY: &str = "INSERT INTO history (id, shop, caller, customer, category, topic, template, accepted_bundle, \
+    bundle, state, reason, task, due_at, expire_time, event_time, create_time, update_time, collapse_key, cancellation_key, \
+    reference, lane, final_time) \
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)";
+pub(super) const DELETE_OPEN: &str = "DELETE FROM notification WHERE id = ?1";
+pub(super) const UPDATE_OPEN: &str = "UPDATE notification SET bundle = ?2, state = ?3, reason = ?4, task = ?5, due_at = ?6, \
+    update_time = ?7 WHERE id = ?1";
+const INSERT_DETAIL: &str =
+    "INSERT INTO detail (notification, intent, decision) VALUES (?1, ?2, ?3)";
+pub(super) const UPDATE_DETAIL: &str = "UPDATE detail SET decision = ?2 WHERE notification = ?1";
+const INSERT_CONTENT: &str =
+    "INSERT INTO content (notification, variables, attachments) VALUES (?1, ?2, ?3)";
+const INSERT_MESSAGE: &str = "INSERT INTO message (id, notification, channel, address, digest, lane, state, fence, tries, \
+    maybe_sent, due_at, provider, provider_message_id, variant, sms_segments, fallback, shop) \
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)";
+pub(super) const UPDATE_MESSAGE: &str = "UPDATE message SET state = ?2, fence = ?3, tries = ?4, maybe_sent = ?5, due_at = ?6, \
+    provider = ?7, provider_message_id = ?8, sms_segments = ?9 WHERE id = ?1";
+const INSERT_ATTEMPT: &str = "INSERT INTO attempt (message, id, provider, start_time, number, content_hash, result, reply) \
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+pub(super) const END_ATTEMPT: &str = "UPDATE attempt SET end_time = ?2, result = ?3, reply = ?4 \
+    WHERE message = ?1 AND result = 'sending'";
+const RESERVE: &str = "INSERT INTO usage (shop, customer, notification, at, category, topic, template, subject) \
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (shop, customer, notification) DO UPDATE SET at = excluded.at, \
+    category = excluded.category, topic = excluded.topic, template = excluded.template, subject = excluded.subject";
+pub(super) const MOVE_USAGE: &str =
+    "UPDATE usage SET at = ?4 WHERE shop = ?1 AND customer = ?2 AND notification = ?3";
+pub(super) const RELEASE: &str =
+    "DELETE FROM usage WHERE shop = ?1 AND customer = ?2 AND notification = ?3";
+const INSERT_EVENT: &str = "INSERT INTO event (notification, shop, caller, state, reason, time) \
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+const COUNT: &str = "INSERT INTO tally (shop, caller, state, reason, count) VALUES (?1, ?2, ?3, ?4, ?5) \
+    ON CONFLICT (shop, caller, state, reason) DO UPDATE SET count = count + excluded.count";
 
 /// The open notifications of an operation.
 #[derive(Default)]
@@ -115,7 +81,7 @@ pub(super) struct Unit {
 
 impl Unit {
     /// Loads those that are open and not here yet.
-    pub(super) async fn load(&mut self, tx: &mut Tx, ids: &[NotificationId]) -> StoreResult<()> {
+    pub(super) fn load(&mut self, tx: &mut Tx, ids: &[NotificationId]) -> StoreResult<()> {
         let mut missing: Vec<_> = ids
             .iter()
             .filter(|id| !self.opens.contains_key(id))
@@ -126,23 +92,15 @@ impl Unit {
         missing.sort_unstable();
         missing.dedup();
         let list = id_list(missing);
-        let rows = sqlx::query(LOAD_HEADS)
-            .bind(list.as_str())
-            .fetch_all(&mut tx.conn)
-            .await?;
-        for row in &rows {
-            let head = Head::read(row)?;
+        let heads = select(&tx.conn, LOAD_HEADS, [list.as_str()], Head::read)?;
+        let none = heads.is_empty();
+        for head in heads {
             self.opens.insert(head.id, Open::loaded(head));
         }
-        if rows.is_empty() {
+        if none {
             return Ok(());
         }
-        let rows = sqlx::query(LOAD_MESSAGES)
-            .bind(list)
-            .fetch_all(&mut tx.conn)
-            .await?;
-        for row in &rows {
-            let letter = Letter::read(row)?;
+        for letter in select(&tx.conn, LOAD_MESSAGES, [list], Letter::read)? {
             if let Some(open) = self.opens.get_mut(&letter.message.notification) {
                 self.messages.insert(letter.message.id, open.head.id);
                 open.keep(letter);
@@ -152,13 +110,13 @@ impl Unit {
     }
 
     /// Loads the notifications of messages.
-    pub(super) async fn load_by_messages(
+    pub(super) fn load_by_messages<'a>(
         &mut self,
         tx: &mut Tx,
-        ids: impl IntoIterator<Item = &MessageId>,
+        ids: impl IntoIterator<Item = &'a MessageId>,
     ) -> StoreResult<()> {
-        let found = find_ids(&mut tx.conn, BY_MESSAGE, message_list(ids)).await?;
-        self.load(tx, &found).await
+        let found = find_ids(&tx.conn, BY_MESSAGE, [message_list(ids)])?;
+        self.load(tx, &found)
     }
 
     /// Adds one that has just come in.
@@ -214,7 +172,7 @@ impl Unit {
     }
 
     /// Writes everything that has changed.
-    pub(super) async fn flush(self, tx: &mut Tx) -> StoreResult<()> {
+    pub(super) fn flush(self, tx: &mut Tx) -> StoreResult<()> {
         let mut writes = Writes {
             attempts: self.attempts,
             ended_attempts: self.ended_attempts,
@@ -223,7 +181,7 @@ impl Unit {
         for open in self.opens.into_values() {
             writes.collect(open)?;
         }
-        writes.execute(tx).await
+        writes.execute(tx)
     }
 }
 
@@ -232,19 +190,18 @@ impl Unit {
 struct Writes {
     new_open: Vec<Row>,
     ended: Vec<Row>,
-    ended_ids: Vec<Value>,
+    ended_ids: Vec<Row>,
     changed_open: Vec<Row>,
     new_detail: Vec<Row>,
     changed_detail: Vec<Row>,
     new_content: Vec<Row>,
     new_messages: Vec<Row>,
-    members: Vec<Row>,
     changed_messages: Vec<Row>,
     attempts: Vec<Row>,
     ended_attempts: Vec<Row>,
     reserved: Vec<Row>,
     moved: Vec<Row>,
-    released: Vec<Value>,
+    released: Vec<Row>,
     events: Vec<Row>,
     counts: BTreeMap<(String, String, &'static str, &'static str), i64>,
 }
@@ -260,8 +217,6 @@ impl Writes {
                 Change::New => {
                     self.new_messages
                         .push(held.letter.row(&head.identity.shop)?);
-                    self.members
-                        .push(row![held.letter.message.id.as_bytes(), head.id.as_bytes()]);
                 }
             }
         }
@@ -275,7 +230,7 @@ impl Writes {
             Change::New => self.new_open.push(head.row()),
             Change::Changed if settled => {
                 self.ended.push(ended(head));
-                self.ended_ids.push(hex(head.id.as_bytes()).into());
+                self.ended_ids.push(row![head.id.as_bytes()]);
             }
             Change::Changed => self.changed_open.push(head.change()),
         }
@@ -313,11 +268,11 @@ impl Writes {
         match &open.charge {
             Charge::Keep => {}
             Charge::Release if open.was.is_none() => {}
-            Charge::Release => self.released.push(json!([
-                head.identity.shop,
-                head.customer,
-                hex(head.id.as_bytes())
-            ])),
+            Charge::Release => self.released.push(row![
+                &head.identity.shop,
+                &head.customer,
+                head.id.as_bytes()
+            ]),
             Charge::Move(at) => self.moved.push(row![
                 &head.identity.shop,
                 &head.customer,
@@ -362,34 +317,26 @@ impl Writes {
         *self.counts.entry(key).or_default() += by;
     }
 
-    async fn execute(self, tx: &mut Tx) -> StoreResult<()> {
+    fn execute(self, tx: &mut Tx) -> StoreResult<()> {
         let counts: Vec<_> = self
             .counts
             .into_iter()
             .filter(|(_, by)| *by != 0)
             .map(|((shop, caller, state, reason), by)| row![shop, caller, state, reason, by])
             .collect();
-        let conn = &mut tx.conn;
-        for (statement, ids) in [(DELETE_OPEN, self.ended_ids), (RELEASE, self.released)] {
-            if !ids.is_empty() {
-                sqlx::query(statement)
-                    .bind(Value::from(ids).to_string())
-                    .execute(&mut *conn)
-                    .await?;
-            }
-        }
         for (statement, rows) in [
             (INSERT_OPEN, self.new_open),
             (INSERT_HISTORY, self.ended),
+            (DELETE_OPEN, self.ended_ids),
             (UPDATE_OPEN, self.changed_open),
             (INSERT_DETAIL, self.new_detail),
             (UPDATE_DETAIL, self.changed_detail),
             (INSERT_CONTENT, self.new_content),
             (UPDATE_MESSAGE, self.changed_messages),
             (INSERT_MESSAGE, self.new_messages),
-            (INSERT_MEMBER, self.members),
             (END_ATTEMPT, self.ended_attempts),
             (INSERT_ATTEMPT, self.attempts),
+            (RELEASE, self.released),
             (RESERVE, self.reserved),
             (MOVE_USAGE, self.moved),
             (COUNT, counts),
@@ -397,10 +344,11 @@ impl Writes {
             if statement == INSERT_ATTEMPT && !rows.is_empty() {
                 failpoint::hit(Point::AfterClaim);
             }
-            statement.write(conn, rows).await?;
+            write(&tx.conn, statement, &rows)?;
         }
         if !self.events.is_empty() {
-            tx.sequence = INSERT_EVENT.write(conn, self.events).await?;
+            write(&tx.conn, INSERT_EVENT, &self.events)?;
+            tx.sequence = tx.conn.last_insert_rowid();
         }
         Ok(())
     }

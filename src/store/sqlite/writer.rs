@@ -1,21 +1,20 @@
-//! The one writer: a task that owns the one connection that writes. What arrives while a commit is under way shares the
+//! The one writer: a thread that owns the one connection that writes. What arrives while a commit is under way shares the
 //! next one. A batch that fails is rolled back and each of its operations runs alone, so that a bad one fails alone.
 //!
 //! It does not know what the operations do.
 
 use std::fs::File;
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use futures::FutureExt as _;
-use futures::future::BoxFuture;
-use sqlx::sqlite::SqliteConnection;
-use sqlx::{Connection as _, Row as _};
+use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::accept::{self, Intake};
 use super::error::corrupt;
+use super::rows::execute;
 use super::{claim, settle};
+use crate::domain::clock::Stopwatch;
 use crate::event;
 use crate::failpoint::{self, Mutant, Point};
 use crate::store::{AcceptOutcome, Claim, ClaimOutcome, Settlement, StoreError, StoreResult};
@@ -29,7 +28,7 @@ const GATHER: Duration = Duration::from_millis(2);
 
 /// The connection that writes, with what the running transaction has to tell after its commit.
 pub(super) struct Tx {
-    pub(super) conn: SqliteConnection,
+    pub(super) conn: Connection,
     /// Keys every hash that the store keeps.
     pub(super) secret: [u8; 32],
     /// The newest event written; 0: none.
@@ -55,12 +54,12 @@ impl<I, O> Ticket<I, O> {
     }
 }
 
-type Run<O> = Box<dyn for<'a> Fn(&'a mut Tx) -> BoxFuture<'a, StoreResult<O>> + Send>;
+type Run<O> = Box<dyn Fn(&mut Tx) -> StoreResult<O> + Send>;
 
 /// An operation that is not worth merging with its like. It may run more than once, each time from the start.
 trait Call: Send {
     fn gone(&self) -> bool;
-    fn run<'a>(&'a mut self, tx: &'a mut Tx) -> BoxFuture<'a, StoreResult<()>>;
+    fn run(&mut self, tx: &mut Tx) -> StoreResult<()>;
     fn answer(self: Box<Self>);
     fn fail(self: Box<Self>, error: StoreError);
 }
@@ -70,12 +69,9 @@ impl<O: Send> Call for Ticket<Run<O>, O> {
         self.reply.is_closed()
     }
 
-    fn run<'a>(&'a mut self, tx: &'a mut Tx) -> BoxFuture<'a, StoreResult<()>> {
-        Box::pin(async move {
-            let outcome = (self.input)(tx).await?;
-            self.outcome = Some(outcome);
-            Ok(())
-        })
+    fn run(&mut self, tx: &mut Tx) -> StoreResult<()> {
+        self.outcome = Some((self.input)(tx)?);
+        Ok(())
     }
 
     fn answer(self: Box<Self>) {
@@ -105,18 +101,21 @@ pub(super) struct Writer {
 #[error("the store has been closed")]
 struct Closed;
 
-fn closed() -> StoreError {
+pub(super) fn closed() -> StoreError {
     StoreError::Unavailable(Box::new(Closed))
 }
 
 impl Writer {
-    /// Starts the task. It holds `lock` until its connection is closed.
-    pub(super) fn start(tx: Tx, lock: File, sequence: watch::Sender<i64>) -> Self {
+    /// Starts the thread. It holds `lock` until its connection is closed.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub(super) fn start(tx: Tx, lock: File, sequence: watch::Sender<i64>) -> std::io::Result<Self> {
         let (ops, waiting) = mpsc::channel(WAITING_MAX);
-        tokio::spawn(async move {
-            write(tx, waiting, lock, &sequence).await;
-        });
-        Self { ops }
+        std::thread::Builder::new()
+            .name("store-writer".to_owned())
+            .spawn(move || write(tx, waiting, lock, &sequence))?;
+        Ok(Self { ops })
     }
 
     pub(super) async fn accept(&self, intake: Intake) -> StoreResult<Vec<AcceptOutcome>> {
@@ -135,7 +134,7 @@ impl Writer {
     pub(super) async fn call<O, F>(&self, run: F) -> StoreResult<O>
     where
         O: Send + 'static,
-        F: for<'a> Fn(&'a mut Tx) -> BoxFuture<'a, StoreResult<O>> + Send + 'static,
+        F: Fn(&mut Tx) -> StoreResult<O> + Send + 'static,
     {
         let run: Run<O> = Box::new(run);
         self.submit(run, |ticket| Op::Call(Box::new(ticket))).await
@@ -165,24 +164,19 @@ impl Writer {
     }
 }
 
-async fn write(
-    mut tx: Tx,
-    mut waiting: mpsc::Receiver<Op>,
-    lock: File,
-    sequence: &watch::Sender<i64>,
-) {
+fn write(mut tx: Tx, mut waiting: mpsc::Receiver<Op>, lock: File, sequence: &watch::Sender<i64>) {
     let mut closing = Vec::new();
-    while let Some(first) = waiting.recv().await {
+    while let Some(first) = waiting.blocking_recv() {
         let mut batch = Batch::default();
         batch.add(first, &mut closing);
-        gather(&mut batch, &mut waiting, &mut closing).await;
+        gather(&mut batch, &mut waiting, &mut closing);
         if !closing.is_empty() {
             waiting.close();
         }
-        commit(&mut tx, batch, sequence).await;
+        commit(&mut tx, batch, sequence);
     }
     // Closing folds the log into the file; what it says can change nothing any more.
-    let _ = tx.conn.close().await;
+    let _ = tx.conn.close();
     drop(lock);
     for done in closing {
         let _ = done.send(());
@@ -190,39 +184,38 @@ async fn write(
 }
 
 /// Takes what is there, and goes on as long as others who were just answered come back with more.
-async fn gather(
+fn gather(
     batch: &mut Batch,
     waiting: &mut mpsc::Receiver<Op>,
     closing: &mut Vec<oneshot::Sender<()>>,
 ) {
-    let _ = tokio::time::timeout(GATHER, async {
-        loop {
-            let before = batch.len();
-            while batch.weight() < COMMIT_MAX {
-                let Ok(op) = waiting.try_recv() else { break };
-                batch.add(op, closing);
-            }
-            if batch.len() == before || batch.weight() >= COMMIT_MAX {
-                break;
-            }
-            tokio::task::yield_now().await;
+    let began = Stopwatch::start();
+    loop {
+        let before = batch.len();
+        while batch.weight() < COMMIT_MAX {
+            let Ok(op) = waiting.try_recv() else { break };
+            batch.add(op, closing);
         }
-    })
-    .await;
+        let more = batch.len() > before && batch.weight() < COMMIT_MAX;
+        if !more || began.elapsed() > GATHER {
+            return;
+        }
+        std::thread::yield_now();
+    }
 }
 
-async fn commit(tx: &mut Tx, mut batch: Batch, sequence: &watch::Sender<i64>) {
+fn commit(tx: &mut Tx, mut batch: Batch, sequence: &watch::Sender<i64>) {
     batch.drop_gone();
     if batch.len() == 0 {
         return;
     }
-    match transact(tx, &mut batch).await {
-        Ok(()) => announce(tx, batch, sequence).await,
+    match transact(tx, &mut batch) {
+        Ok(()) => announce(tx, batch, sequence),
         Err(error) if batch.len() == 1 => batch.fail(error),
         Err(_) => {
             for mut single in batch.split() {
-                match transact(tx, &mut single).await {
-                    Ok(()) => announce(tx, single, sequence).await,
+                match transact(tx, &mut single) {
+                    Ok(()) => announce(tx, single, sequence),
                     Err(error) => single.fail(error),
                 }
             }
@@ -230,12 +223,9 @@ async fn commit(tx: &mut Tx, mut batch: Batch, sequence: &watch::Sender<i64>) {
     }
 }
 
-async fn announce(tx: &mut Tx, batch: Batch, sequence: &watch::Sender<i64>) {
-    if !batch.accepts.is_empty() {
-        failpoint::hit(Point::AfterCommit);
-    }
+fn announce(tx: &mut Tx, batch: Batch, sequence: &watch::Sender<i64>) {
     if tx.scrub {
-        tx.scrub = !cut_log(&mut tx.conn).await;
+        tx.scrub = !cut_log(&tx.conn);
     }
     let newest = std::mem::take(&mut tx.sequence);
     if newest > 0 {
@@ -245,45 +235,41 @@ async fn announce(tx: &mut Tx, batch: Batch, sequence: &watch::Sender<i64>) {
 }
 
 /// Folds the log into the file and cuts it. A reader may hinder this; then the next commit tries again.
-async fn cut_log(conn: &mut SqliteConnection) -> bool {
-    let row = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
-        .fetch_one(conn)
-        .await;
-    row.and_then(|row| row.try_get::<i64, _>(0))
-        .is_ok_and(|busy| busy == 0)
+fn cut_log(conn: &Connection) -> bool {
+    conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| {
+        row.get::<_, i64>(0)
+    })
+    .is_ok_and(|busy| busy == 0)
 }
 
-async fn transact(tx: &mut Tx, batch: &mut Batch) -> StoreResult<()> {
+fn transact(tx: &mut Tx, batch: &mut Batch) -> StoreResult<()> {
     tx.sequence = 0;
-    let done = try_transact(tx, batch).await;
+    let done = try_transact(tx, batch);
     if done.is_err() {
         tx.sequence = 0;
         // SQLite may have rolled back already, and says so with an error.
-        let _ = sqlx::query("ROLLBACK").execute(&mut tx.conn).await;
+        let _ = tx.conn.execute_batch("ROLLBACK");
     }
     done
 }
 
-async fn try_transact(tx: &mut Tx, batch: &mut Batch) -> StoreResult<()> {
-    sqlx::query("BEGIN IMMEDIATE").execute(&mut tx.conn).await?;
+fn try_transact(tx: &mut Tx, batch: &mut Batch) -> StoreResult<()> {
+    execute(&tx.conn, "BEGIN IMMEDIATE", [])?;
     // A bug in one operation costs that operation, not the writer.
-    AssertUnwindSafe(batch.run(tx))
-        .catch_unwind()
-        .await
-        .map_err(|_| {
-            event::task_panicked("store");
-            corrupt("an operation of the store panicked")
-        })??;
+    catch_unwind(AssertUnwindSafe(|| batch.run(tx))).map_err(|_| {
+        event::task_panicked("store");
+        corrupt("an operation of the store panicked")
+    })??;
     if failpoint::is_on(Mutant::AnswerBeforeCommit) {
         std::mem::take(&mut batch.accepts)
             .into_iter()
             .for_each(Ticket::answer);
-        tokio::time::sleep(GATHER * 50).await;
+        std::thread::sleep(GATHER * 50);
     }
     if !batch.accepts.is_empty() {
         failpoint::hit(Point::BeforeCommit);
     }
-    sqlx::query("COMMIT").execute(&mut tx.conn).await?;
+    execute(&tx.conn, "COMMIT", [])?;
     Ok(())
 }
 
@@ -329,23 +315,23 @@ impl Batch {
         self.calls.retain(|call| !call.gone());
     }
 
-    async fn run(&mut self, tx: &mut Tx) -> StoreResult<()> {
+    fn run(&mut self, tx: &mut Tx) -> StoreResult<()> {
         if !self.settles.is_empty() {
             let inputs: Vec<_> = self.settles.iter().map(|ticket| &ticket.input).collect();
-            let outcomes = settle::run(tx, &inputs).await?;
+            let outcomes = settle::run(tx, &inputs)?;
             place(&mut self.settles, outcomes);
         }
         if !self.claims.is_empty() {
             let inputs: Vec<_> = self.claims.iter().map(|ticket| &ticket.input).collect();
-            let outcomes = claim::run(tx, &inputs).await?;
+            let outcomes = claim::run(tx, &inputs)?;
             place(&mut self.claims, outcomes);
         }
         for call in &mut self.calls {
-            call.run(tx).await?;
+            call.run(tx)?;
         }
         if !self.accepts.is_empty() {
             let inputs: Vec<_> = self.accepts.iter().map(|ticket| &ticket.input).collect();
-            let outcomes = accept::run(tx, &inputs).await?;
+            let outcomes = accept::run(tx, &inputs)?;
             place(&mut self.accepts, outcomes);
         }
         Ok(())
