@@ -7,11 +7,12 @@ mod support {
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
-use support::program::{program, run};
+use support::program::{field, program, run};
 use tempfile::TempDir;
+use tidings::domain::clock::Stopwatch;
 
 fn figures(report: &Value, part: &str) -> Vec<Value> {
     let figures = report["figures"].as_array().unwrap();
@@ -60,7 +61,7 @@ fn accepts_add_up_with_what_the_gateway_holds() {
                 figure["accepted"].as_u64().unwrap(),
                 figure["counted"].as_u64().unwrap(),
             );
-            assert!(counted > 0 && accepted >= counted, "{figure}");
+            assert!(accepted > 0 && accepted >= counted, "{figure}");
             assert_eq!(figure["errors"], 0, "{figure}");
             // What was acknowledged is what the store holds: no more and no less.
             assert_eq!(figure["stored"], accepted, "{figure}");
@@ -69,11 +70,13 @@ fn accepts_add_up_with_what_the_gateway_holds() {
                 sent <= accepted && (when == "sending" || sent == 0),
                 "{figure}"
             );
-            let (p50, p99) = (
-                figure["p50_ms"].as_f64().unwrap(),
-                figure["p99_ms"].as_f64().unwrap(),
-            );
-            assert!(p50 > 0.0 && p50 <= p99, "{figure}");
+            // A slow machine may answer the first of many on the way when the second is over.
+            assert!(counted > 0 || shape != "unary", "{figure}");
+            if counted > 0 {
+                let latency = |name: &str| figure[name].as_f64().unwrap();
+                assert!(latency("p50_ms") > 0.0, "{figure}");
+                assert!(latency("p50_ms") <= latency("p99_ms"), "{figure}");
+            }
             // A second was measured, so the rate is the count.
             assert_eq!(figure["value"], counted as f64, "{figure}");
             let ratio = figure["ratio"].as_f64().unwrap();
@@ -109,6 +112,11 @@ fn one_core_is_measured_and_drawn() {
     ] {
         assert!(out.contains(words), "{words}: {out}");
     }
+    let reference = field(
+        &out,
+        "reference: handlebars alone on the same HTML template",
+    );
+    assert!(reference.contains("/s"), "{reference}");
     let svg = std::fs::read_to_string(chart).unwrap();
     assert!(
         svg.starts_with("<svg ") && svg.trim_end().ends_with("</svg>"),
@@ -187,7 +195,7 @@ fn a_run_that_is_stopped_tells_what_it_has_and_ends_its_gateway() {
     let mut bench = Run(child);
     let own = bench.0.id();
     // The disk takes its five seconds first; then the gateway comes, and the load.
-    let started = Instant::now();
+    let started = Stopwatch::start();
     while !processes(folder.path()).iter().any(|id| *id != own) {
         assert!(
             started.elapsed() < Duration::from_secs(90),

@@ -56,8 +56,25 @@ fn the_architecture_names_tests_that_exist() {
     assert!(named >= 9, "only {named} tests are named");
 }
 
+/// A figure without its meaning is a number.
+#[test]
+fn every_part_of_the_bench_is_explained() {
+    use clap::ValueEnum as _;
+    let text = document("docs/benchmarks.md");
+    for part in tidings::cli::BenchPart::value_variants() {
+        let name = part.to_possible_value().unwrap();
+        let row = format!("| `{}` |", name.get_name());
+        assert!(text.contains(&row), "docs/benchmarks.md lacks {row}");
+    }
+}
+
 /// What a newcomer reads and types from.
-const GUIDES: [&str; 3] = ["README.md", "docs/callers.md", "docs/operators.md"];
+const GUIDES: [&str; 4] = [
+    "README.md",
+    "docs/benchmarks.md",
+    "docs/callers.md",
+    "docs/operators.md",
+];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

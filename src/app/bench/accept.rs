@@ -38,7 +38,7 @@ pub(super) async fn run(plan: &Plan, report: &mut Report) -> Result<(), String> 
     };
     let stream = Shape::Stream {
         streams: 4,
-        window: 1024,
+        window: 512,
     };
     let shapes = [("unary", unary), ("batch", batch), ("stream", stream)];
     let runs = shapes.len() as u64 * 2 + 2;

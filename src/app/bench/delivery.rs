@@ -23,7 +23,7 @@ const SOURCE_BYTES: u32 = 6000;
 const NOTICES_A_SECOND: u64 = 1000;
 const CUSTOMERS: u64 = 10_000;
 /// How long a round may take for each second that a rate is measured, before it counts as stuck.
-const PATIENCE: u32 = 30;
+const PATIENCE: u32 = 120;
 const LOOK: Duration = Duration::from_millis(20);
 /// The share of what smtp-source reaches that is aimed at.
 const AIM: f64 = 0.5;
@@ -41,8 +41,11 @@ pub(super) async fn run(plan: &Plan, report: &mut Report) -> Result<(), String> 
     let folder = Folder::new(plan.data.as_deref())?;
     let gateway = Gateway::start(folder.path(), &settings(&sink)).await?;
     load::introduce(&gateway, CUSTOMERS).await?;
-    let rounds = rounds(plan, &gateway, &sink, CUSTOMERS, &bar).await?;
+    let rounds = rounds(plan, &[&gateway], &sink, CUSTOMERS, &bar).await?;
     gateway.stop().await;
+    let Some(rounds) = rounds.first() else {
+        return Err("no round was measured".into());
+    };
     report.add(rounds.figure(
         BenchPart::Delivery,
         "delivery",
@@ -74,40 +77,38 @@ pub(super) fn settings(sink: &Sink) -> String {
 }
 
 /// What the rounds came to, each in mails a second.
+#[derive(Default)]
 pub(super) struct Rounds {
     gateway: Vec<f64>,
     source: Vec<f64>,
 }
 
-/// Lets gateway and smtp-source take turns.
+/// Lets smtp-source and each of the gateways take turns; what each gateway came to.
 ///
 /// # Errors
 /// A sentence when mails are refused, or stop going out.
 pub(super) async fn rounds(
     plan: &Plan,
-    gateway: &Gateway,
+    gateways: &[&Gateway],
     sink: &Sink,
     customers: u64,
     bar: &Bar,
-) -> Result<Rounds, String> {
+) -> Result<Vec<Rounds>, String> {
     let notices = NOTICES_A_SECOND * plan.span.as_secs().max(1);
-    let mut rounds = Rounds {
-        gateway: Vec::new(),
-        source: Vec::new(),
-    };
+    let mut all: Vec<Rounds> = gateways.iter().map(|_| Rounds::default()).collect();
     for round in 0..ROUNDS {
         bar.at(round as u64);
         bar.say("smtp-source");
-        rounds
-            .source
-            .push(sink.fill(SESSIONS, SOURCE_BYTES, notices * 3).await?);
+        let source = sink.fill(SESSIONS, SOURCE_BYTES, notices * 3).await?;
         bar.say("the gateway");
-        let traffic = Traffic::new(&format!("delivery-{round}"), customers, None).limited(notices);
-        rounds
-            .gateway
-            .push(deliver(gateway, traffic, plan.span * PATIENCE).await?);
+        for (gateway, rounds) in gateways.iter().zip(&mut all) {
+            let traffic = Traffic::new(&format!("delivery-{round}"), customers, None);
+            let own = deliver(gateway, traffic.limited(notices), plan.span * PATIENCE).await?;
+            rounds.source.push(source);
+            rounds.gateway.push(own);
+        }
     }
-    Ok(rounds)
+    Ok(all)
 }
 
 /// Mails a second from the first Send until all have been taken.
@@ -140,6 +141,12 @@ async fn deliver(gateway: &Gateway, traffic: Traffic, patience: Duration) -> Res
 }
 
 impl Rounds {
+    /// The median of what each round's pair gives, this gateway's to another's.
+    pub(super) fn ratio_to(&self, other: &Self) -> f64 {
+        let pairs = self.gateway.iter().zip(&other.gateway);
+        median(&pairs.map(|(own, other)| own / other).collect::<Vec<_>>())
+    }
+
     /// The median of the gateway, beside the median of what each round's pair gives.
     ///
     /// # Errors

@@ -5,7 +5,7 @@
 use jiff::SignedDuration;
 
 use super::Plan;
-use super::delivery::{self, Rounds};
+use super::delivery;
 use super::fill::fill;
 use super::gateway::{Folder, Gateway};
 use super::load::{self, Traffic};
@@ -31,50 +31,68 @@ pub(super) async fn run(plan: &Plan, report: &mut Report) -> Result<(), String> 
         report.note(sink::ADVICE);
         return Ok(());
     };
-    let large = plan.stored.unwrap_or(LARGE);
+    let large = plan.stored.unwrap_or(plan.scaled(LARGE));
     let bar = Bar::new("stored", SMALL + large);
     let customers = large / NOTIFICATIONS_A_CUSTOMER;
-    let (small_rounds, _) = with(plan, &sink, SMALL, customers, &bar).await?;
-    let (large_rounds, bytes) = with(plan, &sink, large, customers, &bar).await?;
+    let small = Stock::new(plan, &sink, SMALL, customers, &bar).await?;
+    let big = Stock::new(plan, &sink, large, customers, &bar).await?;
+    drop(bar);
+    // In turns, so that whatever else the machine does hits both.
+    let bar = Bar::new("stored", 3);
+    let gateways = [&small.gateway, &big.gateway];
+    let rounds = delivery::rounds(plan, &gateways, &sink, customers, &bar).await?;
+    let bytes = big.gateway.store_bytes();
+    small.gateway.stop().await;
+    big.gateway.stop().await;
+    let [of_small, of_big] = rounds.as_slice() else {
+        return Err("no round was measured".into());
+    };
     let title = |count: u64| format!("intent to SMTP 250, {count} stored");
-    let small =
-        small_rounds.figure(BenchPart::Stored, &format!("stored.{SMALL}"), &title(SMALL))?;
-    let mut figure =
-        large_rounds.figure(BenchPart::Stored, &format!("stored.{large}"), &title(large))?;
-    figure.aim = Some(AIM * small.value);
-    figure.beside(&small.name, figure.value / small.value.max(f64::EPSILON));
-    figure.fact("store_mib", bytes / 1024 / 1024);
-    report.add(small);
-    report.add(figure);
+    let name = |count: u64| format!("stored.{count}");
+    let first = of_small.figure(BenchPart::Stored, &name(SMALL), &title(SMALL))?;
+    let mut second = of_big.figure(BenchPart::Stored, &name(large), &title(large))?;
+    second.aim = Some(AIM * first.value);
+    second.beside(&first.name, of_big.ratio_to(of_small));
+    second.fact("store_mib", bytes / 1024 / 1024);
+    report.add(first);
+    report.add(second);
     Ok(())
 }
 
-/// A gateway with so many stored; the delivery figure, and the bytes of its store.
-async fn with(
-    plan: &Plan,
-    sink: &Sink,
-    count: u64,
-    customers: u64,
-    bar: &Bar,
-) -> Result<(Rounds, u64), String> {
-    let folder = Folder::new(plan.data.as_deref())?;
-    let gateway = Gateway::start(folder.path(), &delivery::settings(sink)).await?;
-    load::introduce(&gateway, customers).await?;
-    load::introduce_unreachable(&gateway, customers).await?;
-    bar.say("filling the store");
-    let ended = Traffic::new("ended", customers, None).unreachable();
-    let later = Some(SystemClock.now() + LATER);
-    let waiting = Traffic::new("waiting", customers, later);
-    for traffic in [ended, waiting] {
-        fill(&gateway, traffic.limited(count / 2), bar, |_| Ok(())).await?;
+/// A gateway with so many stored, and its folder.
+struct Stock {
+    gateway: Gateway,
+    /// Goes away after its gateway.
+    _folder: Folder,
+}
+
+impl Stock {
+    /// Starts a gateway and fills its store.
+    async fn new(
+        plan: &Plan,
+        sink: &Sink,
+        count: u64,
+        customers: u64,
+        bar: &Bar,
+    ) -> Result<Self, String> {
+        let folder = Folder::new(plan.data.as_deref())?;
+        let gateway = Gateway::start(folder.path(), &delivery::settings(sink)).await?;
+        load::introduce(&gateway, customers).await?;
+        load::introduce_unreachable(&gateway, customers).await?;
+        bar.say("filling the store");
+        let ended = Traffic::new("ended", customers, None).unreachable();
+        let later = Some(SystemClock.now() + LATER);
+        let waiting = Traffic::new("waiting", customers, later);
+        for traffic in [ended, waiting] {
+            fill(&gateway, traffic.limited(count / 2), bar, |_| Ok(())).await?;
+        }
+        let stored = gateway.stored().await?;
+        if stored != count / 2 * 2 {
+            return Err(format!("the store was to hold {count} and holds {stored}"));
+        }
+        Ok(Self {
+            gateway,
+            _folder: folder,
+        })
     }
-    let stored = gateway.stored().await?;
-    if stored != count {
-        return Err(format!("the store was to hold {count} and holds {stored}"));
-    }
-    let quiet = Bar::new("stored", 3);
-    let rounds = delivery::rounds(plan, &gateway, sink, customers, &quiet).await?;
-    let bytes = gateway.store_bytes();
-    gateway.stop().await;
-    Ok((rounds, bytes))
 }
