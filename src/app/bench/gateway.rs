@@ -4,12 +4,12 @@
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::sync::mpsc;
 
 use crate::client::Client;
 use crate::domain::clock::Stopwatch;
@@ -18,6 +18,8 @@ use crate::domain::clock::Stopwatch;
 const START_MAX: Duration = Duration::from_secs(120);
 /// How long an end may take before the process is killed.
 const END_MAX: Duration = Duration::from_secs(20);
+/// What it logs goes here.
+const LOG: &str = "gateway.log";
 const LOOK: Duration = Duration::from_millis(10);
 
 /// A running gateway.
@@ -34,10 +36,22 @@ impl Gateway {
     /// # Errors
     /// A sentence, with what the gateway said.
     pub(super) async fn start(folder: &Path, settings: &str) -> Result<Self, String> {
-        let (folder, settings) = (folder.to_owned(), settings.to_owned());
-        tokio::task::spawn_blocking(move || start(&folder, &settings))
-            .await
-            .map_err(|error| format!("the gateway's start was broken off: {error}"))?
+        // Owned from its first moment, so that it is ended also when its start is broken off.
+        let mut gateway = spawn(folder, settings)?;
+        let mut lines = lines(&mut gateway.child);
+        while gateway.grpc.is_empty() || gateway.console.is_empty() {
+            let Ok(Some(line)) = tokio::time::timeout(START_MAX, lines.recv()).await else {
+                let said = std::fs::read_to_string(folder.join(LOG)).unwrap_or_default();
+                return Err(format!("the gateway did not start: {}", said.trim()));
+            };
+            if let Some(address) = line.strip_prefix("gRPC") {
+                address.trim().clone_into(&mut gateway.grpc);
+            } else if let Some(address) = line.strip_prefix("console") {
+                let address = address.trim().trim_start_matches("http://");
+                address.clone_into(&mut gateway.console);
+            }
+        }
+        Ok(gateway)
     }
 
     /// A connection of its own.
@@ -147,7 +161,7 @@ impl Drop for Gateway {
     }
 }
 
-fn start(folder: &Path, settings: &str) -> Result<Gateway, String> {
+fn spawn(folder: &Path, settings: &str) -> Result<Gateway, String> {
     let cannot = |what: &Path, why: &std::io::Error| {
         format!(
             "{} cannot be used: {why}; name another folder by --data",
@@ -157,7 +171,7 @@ fn start(folder: &Path, settings: &str) -> Result<Gateway, String> {
     let data = folder.join("data");
     let file = folder.join("gateway.toml");
     std::fs::write(&file, configuration(&data, settings)).map_err(|why| cannot(&file, &why))?;
-    let log = folder.join("gateway.log");
+    let log = folder.join(LOG);
     let errors = std::fs::File::create(&log).map_err(|why| cannot(&log, &why))?;
     let program =
         std::env::current_exe().map_err(|why| format!("this program is not found: {why}"))?;
@@ -178,31 +192,17 @@ fn start(folder: &Path, settings: &str) -> Result<Gateway, String> {
         .stderr(errors)
         .spawn()
         .map_err(|why| format!("the gateway cannot be started: {why}"))?;
-    let mut gateway = Gateway {
+    Ok(Gateway {
         child,
         grpc: String::new(),
         console: String::new(),
         data,
-    };
-    let lines = lines(&mut gateway.child);
-    while gateway.grpc.is_empty() || gateway.console.is_empty() {
-        let Ok(line) = lines.recv_timeout(START_MAX) else {
-            let said = std::fs::read_to_string(&log).unwrap_or_default();
-            return Err(format!("the gateway did not start: {}", said.trim()));
-        };
-        if let Some(address) = line.strip_prefix("gRPC") {
-            address.trim().clone_into(&mut gateway.grpc);
-        } else if let Some(address) = line.strip_prefix("console") {
-            let address = address.trim().trim_start_matches("http://");
-            address.clone_into(&mut gateway.console);
-        }
-    }
-    Ok(gateway)
+    })
 }
 
 /// What the gateway prints, read to its end: it must not stop on a full pipe.
-fn lines(child: &mut Child) -> mpsc::Receiver<String> {
-    let (sender, lines) = mpsc::channel();
+fn lines(child: &mut Child) -> mpsc::UnboundedReceiver<String> {
+    let (sender, lines) = mpsc::unbounded_channel();
     if let Some(output) = child.stdout.take() {
         std::thread::spawn(move || {
             let read = BufReader::new(output).lines().map_while(Result::ok);
