@@ -1,7 +1,7 @@
 //! A bug costs the message that meets it, and nothing else: the real store, queue and flows around a provider with a bug.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -33,6 +33,8 @@ const LATER: &str = "2026-11-23T11:00:07Z";
 struct Buggy {
     in_send: AtomicBool,
     in_fingerprint: AtomicBool,
+    /// Names asked for until one panics; 0: never.
+    in_name: AtomicUsize,
     sent: Mutex<Vec<MessageId>>,
 }
 
@@ -46,6 +48,9 @@ impl Buggy {
 #[async_trait]
 impl Provider for Buggy {
     fn name(&self) -> &str {
+        let left = self.in_name.load(Ordering::SeqCst);
+        self.in_name.store(left.saturating_sub(1), Ordering::SeqCst);
+        assert!(left != 1, "a bug");
         "buggy"
     }
 
@@ -241,5 +246,41 @@ async fn filling_that_panics_ends_its_message_and_no_worker() {
     assert!(failed.attempts.is_empty(), "no byte went out");
     shop.reach(other, Status::from(Reason::HandedOver)).await;
     assert_eq!(shop.provider.sent.lock().unwrap().len(), 1);
+    shop.close().await;
+}
+
+/// The provider's name is asked for twice: before the claim and behind the hand-over.
+#[tokio::test]
+async fn a_panic_before_the_claim_ends_its_message() {
+    let shop = Shop::open(Buggy {
+        in_name: 1.into(),
+        ..Buggy::default()
+    })
+    .await;
+    let bug = shop.send("bug@example.com").await;
+    let failed = shop.reach(bug, Status::from(Reason::Internal)).await;
+    assert!(failed.attempts.is_empty(), "no byte went out");
+    let other = shop.send("ada@example.com").await;
+    shop.reach(other, Status::from(Reason::HandedOver)).await;
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn a_panic_behind_the_hand_over_leaves_its_outcome_unknown() {
+    let shop = Shop::open(Buggy {
+        in_name: 2.into(),
+        ..Buggy::default()
+    })
+    .await;
+    let bug = shop.send("bug@example.com").await;
+    let waiting = shop.reach(bug, Status::from(Reason::Retry)).await;
+    assert_eq!(results(&waiting), [AttemptResult::Unknown]);
+    assert_eq!(shop.provider.sent.lock().unwrap().len(), 1);
+    shop.clock.advance_to(LATER.parse::<Timestamp>().unwrap());
+    let record = shop.reach(bug, Status::from(Reason::HandedOver)).await;
+    assert_eq!(
+        results(&record),
+        [AttemptResult::Unknown, AttemptResult::Ok]
+    );
     shop.close().await;
 }

@@ -147,7 +147,7 @@ fn unknown_customers_and_stale_etags_are_refused() {
 #[test]
 fn every_field_that_breaks_its_rule_is_named() {
     type Spoil = fn(&mut proto::Preferences);
-    let cases: [(&str, Spoil); 14] = [
+    let cases: [(&str, Spoil); 16] = [
         ("preferences.customer_id", |p| p.customer_id.clear()),
         ("preferences.channel_order[1]", |p| {
             p.channel_order = vec![1, 1];
