@@ -77,11 +77,6 @@ impl Binary {
         )
     }
 
-    /// For `/proc`.
-    pub(crate) fn id(&self) -> u32 {
-        self.child.id()
-    }
-
     /// `kill -9`.
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
