@@ -42,10 +42,12 @@ impl Gateway {
             .append(true)
             .open(config.with_extension("log"))
             .unwrap();
+        if !points.is_empty() {
+            command.env(failpoint::VARIABLE, points);
+        }
         let mut child = command
             .args(["serve", "--config"])
             .arg(config)
-            .env(failpoint::VARIABLE, points)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log)
