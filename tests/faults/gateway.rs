@@ -12,7 +12,7 @@ use tokio::process::{Child, Command};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) struct Gateway {
-    child: Child,
+    child: Box<Child>,
     pub(crate) grpc: String,
 }
 
@@ -74,7 +74,10 @@ impl Gateway {
             Some(grpc) => {
                 // Read to its end, or the process would stop on a full pipe.
                 tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-                Start::Up(Self { child, grpc })
+                Start::Up(Self {
+                    child: Box::new(child),
+                    grpc,
+                })
             }
             None => Start::Died(child.wait().await.unwrap()),
         }
