@@ -37,6 +37,9 @@ use rows::{Done, kills};
 use tidings::failpoint::Point;
 use trial::Pace;
 
+/// Attempts that must be under way at the median kill, or killing shows little.
+const IN_FLIGHT: u64 = 20;
+
 /// A short round of a row, which must find nothing. `None`: this machine cannot.
 async fn short(name: &str, count: u64) -> Option<Run> {
     match (rows::named(name).run)(count, Pace::SHORT).await {
@@ -57,7 +60,7 @@ async fn short(name: &str, count: u64) -> Option<Run> {
 #[tokio::test(flavor = "multi_thread")]
 async fn kills_at_random_moments_lose_nothing() {
     let run = short("F1", 5).await.unwrap();
-    assert!(run.median_in_flight() >= 20, "{:?}", run.in_flight);
+    assert!(run.median_in_flight() >= IN_FLIGHT, "{:?}", run.in_flight);
     assert!(run.ambiguous > 0);
 }
 
@@ -123,6 +126,12 @@ async fn the_rows_asked_for() {
                     println!("{name}: {}", run.line());
                     run.faults.iter().for_each(|fault| println!("  {fault}"));
                     faults += run.faults.len();
+                    // A machine that is too busy to have much in flight shows nothing, unless it shows a fault.
+                    if name == "F1" && run.faults.is_empty() && run.median_in_flight() < IN_FLIGHT {
+                        println!("  not counted: too little was in flight");
+                        faults += 1;
+                        continue;
+                    }
                     report::record(rows::ALL, row, run);
                 }
                 Done::Skipped(why) => {

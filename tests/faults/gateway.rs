@@ -12,7 +12,7 @@ use tokio::process::{Child, Command};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) struct Gateway {
-    child: Child,
+    child: Box<Child>,
     pub(crate) grpc: String,
 }
 
@@ -42,10 +42,12 @@ impl Gateway {
             .append(true)
             .open(config.with_extension("log"))
             .unwrap();
+        if !points.is_empty() {
+            command.env(failpoint::VARIABLE, points);
+        }
         let mut child = command
             .args(["serve", "--config"])
             .arg(config)
-            .env(failpoint::VARIABLE, points)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log)
@@ -72,7 +74,10 @@ impl Gateway {
             Some(grpc) => {
                 // Read to its end, or the process would stop on a full pipe.
                 tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-                Start::Up(Self { child, grpc })
+                Start::Up(Self {
+                    child: Box::new(child),
+                    grpc,
+                })
             }
             None => Start::Died(child.wait().await.unwrap()),
         }

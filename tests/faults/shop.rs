@@ -198,7 +198,7 @@ fn awake(templates: &Path) {
     // What is held as unknown ends while the trial still waits.
     replaced(
         templates.join("messages/satisfaction/check/message.toml"),
-        &[("ttl = \"5d\"", "ttl = \"8s\"")],
+        &[("ttl = \"5d\"", "ttl = \"15s\"")],
     );
     let topic = "[[topics]]\nkey = \"recall\"\ncategory = \"critical\"\nname = \"Recalls\"\n\
         channels = [\"sms\", \"email\"]\nopt_in = false\n\n[[topics]]\nkey = \"order\"";
@@ -209,7 +209,10 @@ fn awake(templates: &Path) {
                 "categories = [\"relationship\", \"marketing\"]\n\n# ---",
                 "categories = []\n\n# ---",
             ),
-            ("delays = [\"5s\", \"30s\"", "delays = [\"1s\", \"2s\""),
+            (
+                "delays = [\"5s\", \"30s\", \"2m\", \"10m\", \"30m\", \"1h\", \"2h\", \"4h\"]",
+                "delays = [\"1s\", \"2s\", \"3s\"]",
+            ),
             ("[[topics]]\nkey = \"order\"", topic),
         ],
     );

@@ -34,6 +34,8 @@ pub(crate) async fn cuts(count: u64, pace: Pace) -> Done {
     for cut in 0..count {
         trial.live(0.3, 2.0).await;
         let copy = trial.folder().join(format!("copy-{cut}"));
+        let in_flight = store_file::handing_over(&trial.data).await.len();
+        run.in_flight.push(u64::try_from(in_flight).unwrap());
         let acknowledged = trial.acknowledged();
         gateway.signal("-STOP").await;
         let copied = say("cp", &["--sparse=always", text(&image), text(&copy)]).await;
@@ -61,11 +63,6 @@ pub(crate) async fn cuts(count: u64, pace: Pace) -> Done {
 async fn look(folder: &Path, copy: &Path, acknowledged: &Acknowledged, run: &mut Run) {
     let mount = Mount::new(copy, folder.join("after")).await.unwrap();
     let data = mount.at.join("data");
-    let mut in_flight = 0;
-    if data.join("tidings.db").exists() {
-        in_flight = store_file::handing_over(&data).await.len();
-    }
-    run.in_flight.push(u64::try_from(in_flight).unwrap());
     let place = folder.join("looking");
     std::fs::create_dir_all(&place).unwrap();
     let config = shop::settings(&place, &data, None);
