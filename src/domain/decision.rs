@@ -73,15 +73,13 @@ words! {
 }
 
 impl StepOutcome {
-    /// Most lines only say that nothing stood against it.
+    /// What most lines say.
+    const fn pass() -> Self {
+        Self::Pass
+    }
+
     const fn is_pass(&self) -> bool {
         matches!(self, Self::Pass)
-    }
-}
-
-impl Default for StepOutcome {
-    fn default() -> Self {
-        Self::Pass
     }
 }
 
@@ -92,7 +90,10 @@ pub struct Step {
     /// Which rule.
     pub rule: Rule,
     /// What it did.
-    #[serde(default, skip_serializing_if = "StepOutcome::is_pass")]
+    #[serde(
+        default = "StepOutcome::pass",
+        skip_serializing_if = "StepOutcome::is_pass"
+    )]
     pub outcome: StepOutcome,
     /// Why, where it did more than pass.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -10,15 +10,15 @@ impl From<Error> for StoreError {
     fn from(error: Error) -> Self {
         match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => Self::Full,
-            Some(
+            // Without a code it is what the library says by itself: a column of another type, a row that is not there.
+            None
+            | Some(
                 ErrorCode::DatabaseCorrupt
                 | ErrorCode::NotADatabase
                 | ErrorCode::ConstraintViolation
                 | ErrorCode::TooBig,
             ) => Self::Corrupt(error.to_string()),
             Some(_) => Self::Unavailable(Box::new(error)),
-            // What the library says by itself: a column of another type, a row that is not there.
-            None => Self::Corrupt(error.to_string()),
         }
     }
 }
