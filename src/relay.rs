@@ -2,8 +2,11 @@
 //! waits in the store, and all that is new while the gate of its provider is shut. Publishing twice is harmless: the fence
 //! lets only one claim through.
 
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::channel::{Channel, Lane};
@@ -15,6 +18,22 @@ use crate::queue::{Job, Queue};
 use crate::store::bell::Bell;
 use crate::store::{Store, StoreResult};
 
+/// Changes that come within this time are fed together.
+const GATHER: Duration = Duration::from_millis(2);
+/// How often a whole window is read. In between only what is new is, because the rest is queued already.
+const WHOLE: Duration = Duration::from_millis(500);
+/// Commits may come in another order than the times in them; by this much what is new may be older than what was read.
+const DISORDER: Duration = Duration::from_millis(20);
+
+/// How far a (channel, lane) has been read.
+#[derive(Clone, Copy)]
+struct Read {
+    /// When from the beginning.
+    whole: Timestamp,
+    /// When the newest came due.
+    newest: Timestamp,
+}
+
 /// Feeds the queues.
 #[derive(Clone)]
 pub struct Relay {
@@ -24,6 +43,7 @@ pub struct Relay {
     clock: Arc<dyn Clock>,
     /// Most jobs outstanding for a (channel, lane).
     window: u32,
+    read: HashMap<(Channel, Lane), Read>,
 }
 
 impl Relay {
@@ -41,12 +61,13 @@ impl Relay {
             gates,
             clock,
             window,
+            read: HashMap::new(),
         }
     }
 
     /// Feeds until `stop`.
-    pub async fn run(self, stop: CancellationToken) {
-        let mut bell = Bell::new(self.store.clone(), self.clock.clone());
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut bell = Bell::new(self.store.clone(), self.clock.clone(), GATHER);
         loop {
             if let Err(error) = self.feed().await {
                 event::store_failed("relay", &error);
@@ -57,7 +78,7 @@ impl Relay {
         }
     }
 
-    async fn feed(&self) -> StoreResult<()> {
+    async fn feed(&mut self) -> StoreResult<()> {
         for lane in Lane::ALL {
             for channel in Channel::ALL {
                 self.feed_one(*channel, *lane).await?;
@@ -66,7 +87,7 @@ impl Relay {
         Ok(())
     }
 
-    async fn feed_one(&self, channel: Channel, lane: Lane) -> StoreResult<()> {
+    async fn feed_one(&mut self, channel: Channel, lane: Lane) -> StoreResult<()> {
         // Filling up only when half is gone keeps the reading of rows that are queued already rare.
         let outstanding = self.queue.outstanding(channel, lane);
         event::outstanding(&format!("{channel}.{lane}"), outstanding);
@@ -74,10 +95,22 @@ impl Relay {
         if outstanding > self.window as usize / 2 || self.gates.is_shut(channel) {
             return Ok(());
         }
+        let now = self.clock.now();
+        let read = self.read.get(&(channel, lane)).copied();
+        let since = read.filter(|_| outstanding > 0).and_then(|read| {
+            let age = Duration::try_from(now.duration_since(read.whole)).ok()?;
+            (age < WHOLE).then(|| read.newest.checked_sub(DISORDER).ok())?
+        });
         let ready = self
             .store
-            .ready(channel, lane, self.clock.now(), self.window)
+            .ready(channel, lane, since, now, self.window)
             .await?;
+        let newest = ready.last().map(|last| last.due_at).or(since);
+        let whole = read
+            .filter(|_| since.is_some())
+            .map_or(now, |read| read.whole);
+        let newest = newest.unwrap_or(Timestamp::UNIX_EPOCH);
+        self.read.insert((channel, lane), Read { whole, newest });
         let jobs: Vec<Job> = ready
             .iter()
             .map(|r| Job {

@@ -2,6 +2,7 @@
 //! ended, whoever it waits for. Any number may run; the store decides each row once.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
@@ -10,6 +11,9 @@ use crate::event;
 use crate::store::bell::Bell;
 use crate::store::{Plans, Store, StoreResult};
 
+/// Changes that come within this time are looked at together. What is due when it is accepted is decided there and then, so this is
+/// only for what a change brings back.
+const GATHER: Duration = Duration::from_millis(10);
 /// How many notifications are decided in one transaction.
 const BATCH: u32 = 256;
 
@@ -33,7 +37,7 @@ impl Scheduler {
 
     /// Works until `stop`.
     pub async fn run(self, stop: CancellationToken) {
-        let mut bell = Bell::new(self.store.clone(), self.clock.clone());
+        let mut bell = Bell::new(self.store.clone(), self.clock.clone(), GATHER);
         loop {
             if let Err(error) = self.pass(&stop).await {
                 event::store_failed("scheduler", &error);

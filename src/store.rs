@@ -139,6 +139,8 @@ pub struct Ready {
     pub channel: Channel,
     /// Its lane.
     pub lane: Lane,
+    /// When it came due.
+    pub due_at: Timestamp,
 }
 
 /// The request to begin handing over a message.
@@ -293,11 +295,13 @@ pub trait Ledger: Send + Sync {
         plans: Arc<dyn Plans>,
     ) -> StoreResult<usize>;
 
-    /// Messages that may be queued now, oldest due first, at most `limit` of this channel and lane.
+    /// Messages that may be queued now, oldest due first, at most `limit` of this channel and lane; with `since` only those that
+    /// came due then or later.
     async fn ready(
         &self,
         channel: Channel,
         lane: Lane,
+        since: Option<Timestamp>,
         now: Timestamp,
         limit: u32,
     ) -> StoreResult<Vec<Ready>>;

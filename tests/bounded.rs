@@ -22,7 +22,7 @@ const URL_BYTES: usize = 2_000;
 const LABELS: usize = 16;
 const LABEL_BYTES: usize = 250;
 /// What one more may add: less than half of what it would take to keep it. The caches of the store grow until they are full.
-const GROWTH_MAX_BYTES: f64 = 2_500.0;
+const GROWTH_MAX_BYTES: f64 = 5_000.0;
 /// What a caller waits for an answer at most.
 const DEADLINE: Duration = Duration::from_secs(10);
 

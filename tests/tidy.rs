@@ -53,7 +53,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("fluent_bundle", &["catalog"]),
     ("icu", &["catalog"]),
     ("metrics", &["event"]),
-    ("rustix", &["failpoint"]),
+    ("rustix", &["failpoint", "app/bench/"]),
     ("lapin", &["queue/rabbitmq"]),
 ];
 

@@ -83,13 +83,13 @@ CREATE TABLE detail (
     notification BLOB PRIMARY KEY,
     intent TEXT NOT NULL,
     decision TEXT
-) STRICT;
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE content (
     notification BLOB PRIMARY KEY,
     variables TEXT NOT NULL,
     attachments TEXT
-) STRICT;
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE message (
     id BLOB PRIMARY KEY,
@@ -117,6 +117,7 @@ CREATE INDEX message_ready ON message (channel, lane, due_at) WHERE state = 'que
 CREATE INDEX message_digest ON message (shop, digest) WHERE state = 'queued';
 CREATE INDEX message_sending ON message (state) WHERE state = 'sending';
 
+-- Which notifications a message carries when it carries several; that of a single one stands in its row.
 CREATE TABLE member (
     message BLOB NOT NULL,
     notification BLOB NOT NULL,

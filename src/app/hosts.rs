@@ -11,9 +11,12 @@ use super::{bench, demo, doctor};
 use crate::catalog::Source;
 use crate::cli::{self, BenchOptions, DemoOptions, DevOptions, DoctorOptions, Hosts, ServeOptions};
 use crate::config::{self, Config, LogFormat};
-use crate::domain::clock::SystemClock;
+use crate::domain::clock::{Clock as _, SystemClock};
 use crate::lifecycle::asked_to_stop;
 use crate::telemetry;
+
+/// The first second of 2020: a clock that shows less was never set.
+const EARLIEST: i64 = 1_577_836_800;
 
 /// Why a host ended otherwise than asked to: its exit code and a sentence.
 pub(super) struct Ended(u8, String);
@@ -125,7 +128,11 @@ async fn host(
         clock_note: String::new(),
         chaos,
     };
-    let gateway = Gateway::start(config, setup).await.map_err(failed)?;
+    let started = match SystemClock.now() {
+        now if now.as_second() < EARLIEST => Err(StartError::Clock(now)),
+        _ => Gateway::start(config, setup).await,
+    };
+    let gateway = started.map_err(failed)?;
     cli::line(&format!("gRPC       {}", gateway.grpc_address()));
     cli::line(&format!("console    http://{}", gateway.console_address()));
     cli::line(&format!("data       {}", data.display()));

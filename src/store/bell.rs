@@ -12,8 +12,6 @@ use crate::domain::clock::Clock;
 
 /// The longest sleep: a change that rings no bell (another process's) is seen after it.
 const PATIENCE: Duration = Duration::from_millis(500);
-/// After a change others follow closely; taking them together saves work.
-const GATHER: Duration = Duration::from_millis(2);
 
 /// Rings when the store has changed or something has come due.
 pub struct Bell {
@@ -22,17 +20,20 @@ pub struct Bell {
     changes: watch::Receiver<i64>,
     /// What was due at this time has been looked at since.
     looked: Timestamp,
+    /// After a change others follow closely; taking them together saves work.
+    gather: Duration,
 }
 
 impl Bell {
-    /// A bell on this store.
-    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
+    /// A bell on this store that rings once for all changes within `gather`.
+    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, gather: Duration) -> Self {
         let (changes, looked) = (store.sequence(), clock.now());
         Self {
             store,
             clock,
             changes,
             looked,
+            gather,
         }
     }
 
@@ -49,7 +50,7 @@ impl Bell {
                 if changed.is_err() {
                     return false;
                 }
-                tokio::time::sleep(GATHER).await;
+                tokio::time::sleep(self.gather).await;
             }
         }
         self.looked = self.clock.now();

@@ -169,11 +169,12 @@ impl Ledger for SqliteStore {
         &self,
         channel: Channel,
         lane: Lane,
+        since: Option<Timestamp>,
         now: Timestamp,
         limit: u32,
     ) -> StoreResult<Vec<Ready>> {
         self.readers
-            .read(move |conn| pending::ready(conn, channel, lane, now, limit))
+            .read(move |conn| pending::ready(conn, channel, lane, since, now, limit))
             .await
     }
 

@@ -235,7 +235,7 @@ async fn preferences_are_changed_by_mask_and_etag() {
     let twice = vec![Channel::Sms.into(); 2];
     for (wrong, field) in [
         (quiet("22:00", "22:00"), "preferences.quiet_hours"),
-        (quiet("24:00", "07:00"), "preferences.quiet_hours"),
+        (quiet("24:00", "07:00"), "preferences.quiet_hours.start"),
         (topic("weather", 0), "preferences.topics[0].topic"),
         (
             topic("review_request", -1),

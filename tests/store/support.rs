@@ -151,7 +151,7 @@ impl Fixture {
         now: Timestamp,
     ) -> Vec<Ready> {
         self.store
-            .ready(channel, category.lane(), now, 1000)
+            .ready(channel, category.lane(), None, now, 1000)
             .await
             .unwrap()
     }

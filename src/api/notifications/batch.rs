@@ -45,11 +45,9 @@ pub(super) async fn send_all(
     for (index, request) in requests.into_iter().enumerate() {
         let validate_only = request.validate_only;
         let answer = match intent::draft(request) {
-            Ok(draft) if validate_only => shared
-                .intake
-                .validate(identity, draft)
-                .await
-                .map(|notification| validated(&notification)),
+            Ok(draft) if validate_only => {
+                shared.intake.validate(identity, draft).await.map(validated)
+            }
             Ok(draft) => {
                 to_accept.push((index, draft));
                 continue;
@@ -66,7 +64,7 @@ pub(super) async fn send_all(
         let accepted = shared.intake.accept(identity, drafts, atomic).await;
         for (place, result) in places.iter().zip(accepted) {
             let answer = result
-                .map(|acceptance| sent(&acceptance.notification, acceptance.replayed))
+                .map(|acceptance| sent(acceptance.notification, acceptance.replayed))
                 .map_err(|rejection| in_batch(rejection, &places));
             set(&mut answers, *place, answer);
         }
@@ -126,9 +124,9 @@ pub(crate) fn check_batch(count: usize) -> Result<(), Rejection> {
     ))
 }
 
-fn sent(notification: &Notification, replayed: bool) -> proto::SendNotificationResponse {
+fn sent(notification: Notification, replayed: bool) -> proto::SendNotificationResponse {
     let record = Record {
-        notification: notification.clone(),
+        notification,
         messages: Vec::new(),
         attempts: Vec::new(),
     };
@@ -139,7 +137,7 @@ fn sent(notification: &Notification, replayed: bool) -> proto::SendNotificationR
 }
 
 /// Nothing was stored, so there is no name to find it by.
-fn validated(notification: &Notification) -> proto::SendNotificationResponse {
+fn validated(notification: Notification) -> proto::SendNotificationResponse {
     let mut answer = sent(notification, false);
     if let Some(notification) = &mut answer.notification {
         notification.name.clear();

@@ -2,7 +2,7 @@
 //!
 //! A new notification leaves one event, of the status that planning gave it.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -94,16 +94,38 @@ pub(super) fn run(tx: &mut Tx, intakes: &[&Intake]) -> StoreResult<Vec<Vec<Accep
     for notification in lookup::notifications(&tx.conn, &replayed, true)? {
         seen.insert(notification.id, notification);
     }
+    // Those that several slots stand for; the others are handed on without a copy.
+    let shared: HashSet<_> = slots
+        .iter()
+        .flatten()
+        .filter_map(|slot| match slot {
+            Slot::Replay(id) => Some(*id),
+            _ => None,
+        })
+        .collect();
     slots
         .into_iter()
-        .map(|slots| slots.into_iter().map(|slot| outcome(slot, &seen)).collect())
+        .map(|slots| {
+            let outcomes = slots
+                .into_iter()
+                .map(|slot| outcome(slot, &mut seen, &shared));
+            outcomes.collect()
+        })
         .collect()
 }
 
-fn outcome(slot: Slot, seen: &HashMap<NotificationId, Notification>) -> StoreResult<AcceptOutcome> {
-    let find = |id: NotificationId| {
-        seen.get(&id)
-            .cloned()
+fn outcome(
+    slot: Slot,
+    seen: &mut HashMap<NotificationId, Notification>,
+    shared: &HashSet<NotificationId>,
+) -> StoreResult<AcceptOutcome> {
+    let mut find = |id: NotificationId| {
+        let found = if shared.contains(&id) {
+            seen.get(&id).cloned()
+        } else {
+            seen.remove(&id)
+        };
+        found
             .map(Box::new)
             .ok_or_else(|| corrupt(format!("a request id stands for {id}, which is not there")))
     };

@@ -15,6 +15,7 @@ use crate::failpoint::{self, Point};
 const BUSY: Duration = Duration::from_secs(4);
 /// How many operations of SQLite's machine lie between two points at which a test may end a migration.
 const OPERATIONS: i32 = 20;
+const PAGE_BYTES: i64 = 8192;
 /// Page caches, in KiB. A reader's is emptied by every commit of the writer, so it need not be large.
 const WRITER_CACHE_KIB: i64 = 32_000;
 const READER_CACHE_KIB: i64 = 4_000;
@@ -106,6 +107,8 @@ pub(super) fn connect_writer(file: &Path, max_bytes: Option<u64>) -> rusqlite::R
         | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let conn = Connection::open_with_flags(file, flags)?;
+    // Takes effect when the file is made; what is kept of a notification then lies in one page.
+    conn.pragma_update(None, "page_size", PAGE_BYTES)?;
     prepare(&conn, WRITER_CACHE_KIB)?;
     conn.pragma_update(None, "journal_mode", "wal")?;
     conn.pragma_update(None, "synchronous", "full")?;

@@ -15,8 +15,8 @@ use crate::domain::customer::Customer;
 use crate::domain::id::MessageId;
 use crate::store::{Ready, StoreResult, Work};
 
-pub(super) const READY: &str = "SELECT m.id, m.fence FROM message m WHERE m.state = 'queued' AND m.channel = ?1 AND m.lane = ?2 \
-    AND m.due_at <= ?3 ORDER BY m.due_at LIMIT ?4";
+pub(super) const READY: &str = "SELECT m.id, m.fence, m.due_at FROM message m WHERE m.state = 'queued' AND m.channel = ?1 \
+    AND m.lane = ?2 AND m.due_at BETWEEN ?3 AND ?4 ORDER BY m.due_at LIMIT ?5";
 pub(super) const OPEN_MESSAGES: &str = concat!(
     "SELECT ",
     message_columns!(),
@@ -32,28 +32,23 @@ pub(super) fn ready(
     conn: &Connection,
     channel: Channel,
     lane: Lane,
+    since: Option<Timestamp>,
     now: Timestamp,
     limit: u32,
 ) -> StoreResult<Vec<Ready>> {
-    select(
-        conn,
-        READY,
-        (
-            channel.as_str(),
-            lane.as_str(),
-            now.as_microsecond(),
-            i64::from(limit),
-        ),
-        |row| {
-            Ok(Ready {
-                message: MessageId::from_slice(blob(row, 0)?)
-                    .ok_or_else(|| corrupt("an id that is not 16 bytes long"))?,
-                fence: row.get(1)?,
-                channel,
-                lane,
-            })
-        },
-    )
+    let since = since.map_or(i64::MIN, Timestamp::as_microsecond);
+    let now = now.as_microsecond();
+    let parameters = (channel.as_str(), lane.as_str(), since, now, limit);
+    select(conn, READY, parameters, |row| {
+        Ok(Ready {
+            message: MessageId::from_slice(blob(row, 0)?)
+                .ok_or_else(|| corrupt("an id that is not 16 bytes long"))?,
+            fence: row.get(1)?,
+            channel,
+            lane,
+            due_at: time(row.get(2)?)?,
+        })
+    })
 }
 
 pub(super) fn work(conn: &Connection, messages: &[MessageId]) -> StoreResult<Vec<Work>> {

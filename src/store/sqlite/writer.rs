@@ -224,6 +224,9 @@ fn commit(tx: &mut Tx, mut batch: Batch, sequence: &watch::Sender<i64>) {
 }
 
 fn announce(tx: &mut Tx, batch: Batch, sequence: &watch::Sender<i64>) {
+    if !batch.accepts.is_empty() {
+        failpoint::hit(Point::AfterCommit);
+    }
     if tx.scrub {
         tx.scrub = !cut_log(&tx.conn);
     }

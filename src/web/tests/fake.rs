@@ -176,7 +176,14 @@ impl Ledger for FakeStore {
         unreachable!("the console does not write")
     }
 
-    async fn ready(&self, _: Channel, _: Lane, _: Timestamp, _: u32) -> StoreResult<Vec<Ready>> {
+    async fn ready(
+        &self,
+        _: Channel,
+        _: Lane,
+        _: Option<Timestamp>,
+        _: Timestamp,
+        _: u32,
+    ) -> StoreResult<Vec<Ready>> {
         unreachable!("the console does not ask")
     }
 
