@@ -10,6 +10,7 @@ pub mod customer;
 pub mod decision;
 pub mod draft;
 pub mod filter;
+pub mod hex;
 pub mod id;
 pub mod intent;
 pub mod locale;

@@ -24,6 +24,7 @@ use crate::domain::channel::{Category, Channel, Lane};
 use crate::domain::clock::Clock;
 use crate::domain::content::{Content, Outgoing};
 use crate::domain::customer::Profile;
+use crate::domain::hex::hex;
 use crate::domain::id::{Ids, chance};
 use crate::domain::notification::AttemptResult;
 use crate::domain::reason::Reason;
@@ -264,10 +265,7 @@ impl Worker {
             .get(&work.message.channel)
             .map(|provider| provider.fingerprint(&outgoing))
             .unwrap_or_default();
-        let content_hash = Sha256::digest(fingerprint)
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let content_hash = hex(&Sha256::digest(fingerprint));
         Ok(Filled {
             outgoing,
             bundle: bundle.id().to_owned(),

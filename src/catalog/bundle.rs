@@ -145,6 +145,9 @@ impl Bundle {
 
     /// The shop's locale that comes nearest: the same, its language, its language in another region, the default.
     pub fn resolve_locale(&self, requested: &str) -> String {
+        if self.shop.locales.iter().any(|known| known == requested) {
+            return requested.to_owned();
+        }
         let default = || self.shop.default_locale.clone();
         let Some(wanted) = language(&requested.replace('_', "-")) else {
             return default();

@@ -10,6 +10,7 @@ use hmac::{KeyInit as _, Mac as _};
 use serde::{Deserialize, Serialize};
 
 use super::channel::Channel;
+use super::hex::hex;
 
 /// Text that is about a person: Debug and Display mask it.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, Default)]
@@ -117,11 +118,7 @@ impl Address {
         mac.update(self.channel.as_str().as_bytes());
         mac.update(b":");
         mac.update(self.key().as_bytes());
-        mac.finalize()
-            .into_bytes()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
+        hex(&mac.finalize().into_bytes())
     }
 
     /// The address as a person may see it in a list: enough to recognise, too little to use.

@@ -8,10 +8,11 @@ use rusqlite::{Connection, Row as Found};
 use serde_json::Value;
 
 use super::open::is_newer;
-use super::rows::{blob, from_json, hex, notification_id, select, time, word};
+use super::rows::{blob, from_json, notification_id, select, time, word};
 use crate::domain::budget::Usage;
 use crate::domain::channel::Channel;
 use crate::domain::customer::Customer;
+use crate::domain::hex::hex;
 use crate::domain::id::NotificationId;
 use crate::domain::notification::Notification;
 use crate::domain::policy::Pause;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, TransactionBehavior};
 
-use super::rows::hex;
+use crate::domain::hex::hex;
 use crate::domain::id::secret_bytes;
 use crate::failpoint::{self, Point};
 

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::error::corrupt;
 use crate::domain::channel::{Category, Channel};
+use crate::domain::hex::hex;
 use crate::domain::id::{AttemptId, MessageId, NotificationId};
 use crate::domain::notification::{Attempt, Message};
 use crate::domain::reason::Status;
@@ -36,21 +37,6 @@ macro_rules! message_columns {
     };
 }
 pub(super) use message_columns;
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |nibble: u8| {
-        DIGITS
-            .get(usize::from(nibble))
-            .map_or('0', |digit| char::from(*digit))
-    };
-    let mut text = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        text.push(digit(byte >> 4));
-        text.push(digit(byte & 15));
-    }
-    text
-}
 
 /// An instant as the store keeps it: whole microseconds, so that what is answered is what is read again.
 pub(super) fn cut(instant: Timestamp) -> Timestamp {
