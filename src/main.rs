@@ -2,10 +2,6 @@
 
 use std::process::ExitCode;
 
-/// Filling templates and answering calls make many small values; this allocator makes them faster than the system's.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     tidings::app::main()
 }
