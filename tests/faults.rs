@@ -50,8 +50,9 @@ async fn short(name: &str, count: u64) -> Option<Run> {
             assert!(run.intents > 50, "only {} intents", run.intents);
             Some(run)
         }
+        // Not a server that could be installed: loop devices and memory limits are the machine's to give.
         Done::Skipped(why) => {
-            skip::skip(&why);
+            println!("skipped: {why}");
             None
         }
     }

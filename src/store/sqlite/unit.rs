@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
 
+use super::error::corrupt;
 use super::open::{Change, Charge, Open};
 use super::rows::{
     Head, Letter, Row, find_ids, head_columns, id_list, message_columns, message_list, row, select,
@@ -221,6 +222,7 @@ impl Writes {
             }
         }
         if open.was != Some(head.status) {
+            check(head, open.was)?;
             self.event(head, open.was);
         }
         let settled = head.status.is_settled();
@@ -352,6 +354,18 @@ impl Writes {
         }
         Ok(())
     }
+}
+
+/// Nothing goes where the one transition table does not lead.
+fn check(head: &Head, was: Option<Status>) -> StoreResult<()> {
+    let (Some(was), now) = (was, head.status) else {
+        return Ok(());
+    };
+    if was.state == now.state || was.state.may_become(now.state) {
+        return Ok(());
+    }
+    let (from, to) = (was.state, now.state);
+    Err(corrupt(format!("{} would go from {from} to {to}", head.id)))
 }
 
 /// The row of one that has ended: that of an open one, and when it ended.
