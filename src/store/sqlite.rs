@@ -17,7 +17,8 @@ use self::facts::Facts;
 pub use self::folder::OpenError;
 use self::folder::{connect_writer, identify, lock, migrate, newest_event};
 use self::readers::Readers;
-use self::rows::{cut, execute, select};
+use self::rows::cut;
+use self::sql::{execute, select};
 use self::writer::{Tx, Writer};
 use super::{
     AcceptOutcome, Bundles, CancelTarget, Cancelled, Case, Change, Claim, ClaimOutcome, Customers,
@@ -49,6 +50,7 @@ mod plan;
 mod readers;
 mod rows;
 mod settle;
+mod sql;
 mod unit;
 mod writer;
 

@@ -13,7 +13,8 @@ use super::facts::{CollapseKey, Facts, Mark, collapse_key, customer_key, once_ke
 use super::lookup;
 use super::open::{Open, is_newer};
 use super::plan::decide;
-use super::rows::{Row, blob, cut, find_ids, notification_id, row, select, write};
+use super::rows::{cut, notification_id};
+use super::sql::{Row, blob, find_ids, row, select, write};
 use super::unit::Unit;
 use super::writer::Tx;
 use crate::domain::id::NotificationId;

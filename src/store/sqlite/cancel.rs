@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::rows::{find_ids, id_list, select};
+use super::sql::{find_ids, id_list, select};
 use super::unit::Unit;
 use super::writer::Tx;
 use crate::domain::reason::{Reason, Status};

@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 
 use super::error::corrupt;
 use super::facts::{AddressKey, load_customers};
-use super::rows::{Row, cut, execute, find_ids, row, select, time, to_json, word, write};
+use super::rows::{cut, time, to_json, word};
+use super::sql::{Row, execute, find_ids, row, select, write};
 use super::unit::Unit;
 use super::writer::Tx;
 use crate::domain::customer::{Customer, CustomerId};

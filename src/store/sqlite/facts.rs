@@ -8,7 +8,8 @@ use rusqlite::{Connection, Row as Found};
 use serde_json::Value;
 
 use super::open::is_newer;
-use super::rows::{blob, from_json, notification_id, select, time, word};
+use super::rows::{from_json, notification_id, time, word};
+use super::sql::{blob, select};
 use crate::domain::budget::Usage;
 use crate::domain::channel::Channel;
 use crate::domain::customer::Customer;

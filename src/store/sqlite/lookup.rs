@@ -7,9 +7,9 @@ use rusqlite::{Connection, Row as Found};
 
 use super::open::assemble;
 use super::rows::{
-    self, Cell, Head, Letter, blob, find_ids, from_json, head_columns, id_list, message_columns,
-    notification_id, select, time, word,
+    self, Head, Letter, from_json, head_columns, message_columns, notification_id, time, word,
 };
+use super::sql::{Cell, blob, find_ids, id_list, select};
 use crate::domain::filter::{Field, Filter, Operator};
 use crate::domain::id::NotificationId;
 use crate::domain::intent::{Attachment, Intent};

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::error::corrupt;
 use super::facts::{Facts, customer_key};
 use super::lookup;
-use super::rows::find_ids;
+use super::sql::find_ids;
 use super::unit::Unit;
 use super::writer::Tx;
 use crate::domain::channel::Lane;

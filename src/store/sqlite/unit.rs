@@ -10,10 +10,8 @@ use jiff::Timestamp;
 
 use super::error::corrupt;
 use super::open::{Change, Charge, Open};
-use super::rows::{
-    Head, Letter, Row, find_ids, head_columns, id_list, message_columns, message_list, row, select,
-    to_json, write,
-};
+use super::rows::{Head, Letter, head_columns, message_columns, to_json};
+use super::sql::{Row, find_ids, id_list, message_list, row, select, write};
 use super::writer::Tx;
 use crate::domain::id::{MessageId, NotificationId};
 use crate::domain::intent::{Intent, Variables};

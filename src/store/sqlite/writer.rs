@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::accept::{self, Intake};
 use super::error::corrupt;
-use super::rows::execute;
+use super::sql::execute;
 use super::{claim, settle};
 use crate::domain::clock::Stopwatch;
 use crate::event;
