@@ -34,6 +34,17 @@ struct Read {
     newest: Timestamp,
 }
 
+impl Read {
+    /// What came due since then is new; `None`: it is time to read from the beginning.
+    fn since(self, now: Timestamp) -> Option<Timestamp> {
+        let age = Duration::try_from(now.duration_since(self.whole)).ok()?;
+        if age >= WHOLE {
+            return None;
+        }
+        self.newest.checked_sub(DISORDER).ok()
+    }
+}
+
 /// Feeds the queues.
 #[derive(Clone)]
 pub struct Relay {
@@ -97,20 +108,25 @@ impl Relay {
         }
         let now = self.clock.now();
         let read = self.read.get(&(channel, lane)).copied();
-        let since = read.filter(|_| outstanding > 0).and_then(|read| {
-            let age = Duration::try_from(now.duration_since(read.whole)).ok()?;
-            (age < WHOLE).then(|| read.newest.checked_sub(DISORDER).ok())?
-        });
+        let since = read
+            .filter(|_| outstanding > 0)
+            .and_then(|read| read.since(now));
         let ready = self
             .store
             .ready(channel, lane, since, now, self.window)
             .await?;
-        let newest = ready.last().map(|last| last.due_at).or(since);
-        let whole = read
-            .filter(|_| since.is_some())
-            .map_or(now, |read| read.whole);
-        let newest = newest.unwrap_or(Timestamp::UNIX_EPOCH);
-        self.read.insert((channel, lane), Read { whole, newest });
+        let last = ready.last().map(|last| last.due_at);
+        let read = match (read, since) {
+            (Some(read), Some(_)) => Read {
+                newest: last.unwrap_or(read.newest),
+                ..read
+            },
+            _ => Read {
+                whole: now,
+                newest: last.unwrap_or(now),
+            },
+        };
+        self.read.insert((channel, lane), read);
         let jobs: Vec<Job> = ready
             .iter()
             .map(|r| Job {
