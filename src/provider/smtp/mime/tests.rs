@@ -63,3 +63,19 @@ fn international_domains_are_spelled_in_ascii() {
     let address = address("post@münchen.example").unwrap();
     assert_eq!(address.to_string(), "post@xn--mnchen-3ya.example");
 }
+
+#[test]
+fn a_text_without_odd_characters_is_not_copied() {
+    assert!(matches!(clean_text("Olá\t👩‍🚀"), Cow::Borrowed(_)));
+    assert!(matches!(clean_text(""), Cow::Borrowed(_)));
+    for (text, clean) in [
+        ("\n", "\r\n"),
+        ("\r", "\r\n"),
+        ("\r\n\r\n", "\r\n\r\n"),
+        ("\n\r", "\r\n\r\n"),
+        ("\r\0\n", "\r\n\r\n"),
+        ("é\u{85}é\u{7f}\r", "éé\r\n"),
+    ] {
+        assert_eq!(clean_text(text), clean, "{text:?}");
+    }
+}
