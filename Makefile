@@ -13,7 +13,7 @@ NEXTEST_PROFILE ?= $(if $(CI),ci,default)
 # One build for all checks: with the points at which tests let the program die.
 FEATURES := --features failpoints
 # What `make faults` runs, how often, and where it builds the program.
-ROWS ?= F1,F2,F6,F18,F23
+ROWS ?= F1,F2,F6,F7,F12,F13,F16,F17,F18,F21,F22,F23
 COUNT ?= 25
 FAULTS_TARGET ?= $(CURDIR)/target/faults
 # Given to the program by `make demo`, to nextest by `make test`.
@@ -42,10 +42,10 @@ test: ## Run every test; a server that a test needs and cannot start is a failur
 	TIDINGS_TEST_REQUIRE=1 cargo nextest run --locked $(FEATURES) --profile $(NEXTEST_PROFILE) $(ARGS)
 
 .PHONY: faults
-faults: ## Kill the release build again and again, judge, add to docs/fault-matrix.json: ROWS=F1,F2 COUNT=25
+faults: ## Let the release build die and suffer again and again, judge, add to docs/fault-matrix.json: ROWS=F1,F2 COUNT=25
 	cargo build --release --locked $(FEATURES) --bin tidings --target-dir $(FAULTS_TARGET)
 	TIDINGS_TEST_BINARY=$(FAULTS_TARGET)/release/tidings TIDINGS_TEST_ROWS=$(ROWS) TIDINGS_TEST_COUNT=$(COUNT) \
-		cargo test --locked $(FEATURES) --test faults -- --ignored --exact --nocapture the_rows_asked_for
+		cargo test --locked $(FEATURES) --no-fail-fast --test faults --test delivery -- --ignored --nocapture the_rows_asked_for
 
 .PHONY: fmt
 fmt: ## Format Rust and proto files

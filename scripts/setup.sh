@@ -102,6 +102,9 @@ node_packages() {
 # What a test asks of the system. When it cannot be had, that test says so: as skipped, or under TIDINGS_TEST_REQUIRE=1 as failed.
 system_programs() {
   has openssl || apt_install openssl || true
+  # To let a disk fail, and to set the clock of one process.
+  has strace || apt_install strace || true
+  has faketime || apt_install faketime || true
   has chromium || has chromium-browser || has google-chrome || apt_install chromium ||
     say "without a browser the console's tests cannot run"
 }

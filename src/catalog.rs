@@ -11,6 +11,7 @@ mod check;
 pub mod choice;
 mod compile;
 pub(crate) mod compose;
+mod contained;
 mod engine;
 mod escape;
 mod finding;

@@ -68,7 +68,12 @@ impl Intake {
         atomic: bool,
     ) -> Vec<Result<Acceptance, Rejection>> {
         let now = self.clock.now();
+        let requests: Vec<_> = drafts
+            .iter()
+            .map(|draft| (draft.request_id.clone(), draft.payload_hash))
+            .collect();
         let checked = self.check(identity, drafts, now).await;
+        let checked = self.replay(identity, requests, checked).await;
         if atomic {
             let bad = checked
                 .iter()
@@ -134,6 +139,41 @@ impl Intake {
             .await
             .map_err(unavailable)?;
         Ok(self.plans.plan(&case).decision)
+    }
+
+    /// Answers a request that was taken before by what became of it, also when it would not be taken now.
+    async fn replay(
+        &self,
+        identity: &Identity,
+        requests: Vec<(String, [u8; 32])>,
+        checked: Vec<Result<NewNotification, Rejection>>,
+    ) -> Vec<Result<Checked, Rejection>> {
+        let late = |one: &Result<_, Rejection>| one.as_ref().is_err_and(was_good_once);
+        let asked: Vec<_> = requests
+            .into_iter()
+            .zip(&checked)
+            .filter_map(|(request, one)| late(one).then_some(request))
+            .collect();
+        let found = if asked.is_empty() {
+            Ok(Vec::new())
+        } else {
+            self.store.replays(identity, asked).await
+        };
+        let (mut found, fault) = match found {
+            Ok(found) => (found.into_iter(), None),
+            Err(error) => (Vec::new().into_iter(), Some(unavailable(error))),
+        };
+        checked
+            .into_iter()
+            .map(|one| match one {
+                Ok(new) => Ok(Checked::New(new)),
+                Err(rejection) if was_good_once(&rejection) => match found.next().flatten() {
+                    Some(first) => Ok(Checked::Replayed(first)),
+                    None => Err(fault.clone().unwrap_or(rejection)),
+                },
+                Err(rejection) => Err(rejection),
+            })
+            .collect()
     }
 
     /// Checks drafts against templates, then asks the store once whether the customers that were only named exist.
@@ -245,17 +285,39 @@ impl Intake {
     }
 }
 
+/// A draft that is not refused.
+enum Checked {
+    New(NewNotification),
+    /// It would be refused, and it was taken before.
+    Replayed(Notification),
+}
+
+/// Whether what is refused now may have been taken when it was first sent: time passes, templates change, customers go.
+fn was_good_once(rejection: &Rejection) -> bool {
+    matches!(
+        rejection.reason,
+        RejectionReason::SendTimeInvalid
+            | RejectionReason::TemplateNotFound
+            | RejectionReason::TemplateVersionNotFound
+            | RejectionReason::VariablesInvalid
+            | RejectionReason::CustomerNotFound
+    )
+}
+
 type Answer = Option<Result<Acceptance, Rejection>>;
 
 /// Parts the good from the bad: what is to be stored, and the answers with a gap for each of those.
-fn split(checked: Vec<Result<NewNotification, Rejection>>) -> (Vec<NewNotification>, Vec<Answer>) {
+fn split(checked: Vec<Result<Checked, Rejection>>) -> (Vec<NewNotification>, Vec<Answer>) {
     let mut good = Vec::with_capacity(checked.len());
     let answers = checked
         .into_iter()
         .map(|one| match one {
-            Ok(new) => {
+            Ok(Checked::New(new)) => {
                 good.push(new);
                 None
+            }
+            Ok(Checked::Replayed(first)) => {
+                Some(acceptance(AcceptOutcome::Replayed(Box::new(first)), None))
             }
             Err(rejection) => {
                 event::rejected(rejection.reason);

@@ -101,7 +101,9 @@ pub trait Provider: Send + Sync {
     /// Whether receipts will tell of delivery.
     fn reports_delivery(&self) -> bool;
 
-    /// The bytes that would be sent, or as near as the channel allows: what the attempt's content hash is made of.
+    /// What decides the bytes that are sent, and nothing that differs from try to try: the attempt's content hash is made
+    /// of it. Two messages whose bytes differ have two fingerprints. It is cheap: nothing is put together or encoded for
+    /// it that `send` does again.
     fn fingerprint(&self, outgoing: &Outgoing) -> Vec<u8>;
 
     /// One try.

@@ -348,6 +348,14 @@ pub trait Lookup: Send + Sync {
     /// A page of notifications of this caller, with messages and attempts, without attachments.
     async fn list(&self, query: Query) -> StoreResult<Vec<Record>>;
 
+    /// What became of requests of this caller that were taken before, each under its request id with the hash of its payload; `None`
+    /// for one that was not, or with another payload. In the order of `requests`.
+    async fn replays(
+        &self,
+        identity: &Identity,
+        requests: Vec<(String, [u8; 32])>,
+    ) -> StoreResult<Vec<Option<Notification>>>;
+
     /// What a case would be for a notification that is not stored: a dry run.
     async fn case(&self, notification: Notification, now: Timestamp) -> StoreResult<Case>;
 

@@ -21,14 +21,21 @@ mod http_fake;
 #[path = "support/mail_server.rs"]
 #[expect(dead_code, reason = "shared with tests that use more of it")]
 mod mail_server;
+#[path = "faults/matrix.rs"]
+mod matrix;
 #[path = "delivery/poison.rs"]
 mod poison;
 #[path = "delivery/post_office.rs"]
 mod post_office;
+#[path = "faults/report.rs"]
+#[expect(dead_code, reason = "shared with tests that use more of it")]
+mod report;
 #[path = "delivery/restarts.rs"]
 mod restarts;
 #[path = "delivery/retries.rs"]
 mod retries;
+#[path = "delivery/rows.rs"]
+mod rows;
 #[path = "delivery/shop.rs"]
 mod shop;
 #[path = "support/skip.rs"]

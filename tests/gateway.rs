@@ -142,6 +142,63 @@ async fn a_request_id_means_one_notification() {
     gateway.stop().await;
 }
 
+/// A caller who heard nothing asks again, however late: the answer is the first one, though nobody else could send this now.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_is_known_again_when_its_times_have_passed() {
+    let gateway = at_noon().await;
+    let at = |text: &str| Some(proto::wire_time(text.parse().unwrap()));
+    let mut expiring = shipped("4711");
+    expiring.expire_time = at("2026-11-23T12:00:00Z");
+    let mut planned = shipped("4712");
+    planned.send_time = at("2026-11-23T11:30:00Z");
+    let (first, _) = send(&gateway.client, "r-1", expiring.clone()).await;
+    let (second, _) = send(&gateway.client, "r-2", planned.clone()).await;
+    gateway
+        .run_until("2026-11-23T13:00:00Z".parse().unwrap())
+        .await;
+
+    let (again, replayed) = send(&gateway.client, "r-1", expiring.clone()).await;
+    assert!(replayed);
+    assert_eq!(again.name, first.name);
+    assert_eq!(again.state(), notification::State::Sent);
+    // All or none, and both are there.
+    let batch = BatchSendNotificationsRequest {
+        requests: vec![
+            request("r-2", planned.clone()),
+            request("r-3", shipped("4713")),
+            request("r-1", expiring.clone()),
+        ],
+        return_partial_success: false,
+    };
+    let answer = gateway
+        .client
+        .notifications()
+        .batch_send_notifications(batch)
+        .await
+        .unwrap()
+        .into_inner();
+    let told = |at: i32| {
+        let one = &answer.accepted[&at];
+        (one.notification.clone().unwrap().name, one.replayed)
+    };
+    assert_eq!(told(0), (second.name, true));
+    assert!(!told(1).1);
+    assert_eq!(told(2), (first.name, true));
+
+    // Who has not asked before, or asks for something else, is told what is wrong.
+    expiring.reference = "orders/4714".into();
+    for (id, intent) in [("r-4", planned), ("r-1", expiring)] {
+        let refused = gateway
+            .client
+            .notifications()
+            .send_notification(request(id, intent))
+            .await
+            .unwrap_err();
+        assert_eq!(refused.code(), tonic::Code::InvalidArgument, "{refused:?}");
+    }
+    gateway.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_is_all_or_none_unless_asked_otherwise() {
     let gateway = at_noon().await;

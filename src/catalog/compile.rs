@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use super::bundle::{Bundle, Message};
 use super::check;
+use super::contained;
 use super::engine::Engine;
 use super::finding::{CatalogError, Findings, Spot};
 use super::helpers::Markup;
@@ -140,6 +141,7 @@ fn build(
         shape::check(registry, &|name| engine.place(markup, name).0, findings);
     }
     findings.check()?;
+    engine.change(contained::narrow);
 
     let mut messages = BTreeMap::new();
     for (key, (details, schema, folder)) in parts {

@@ -85,12 +85,11 @@ struct Composer<'a> {
 
 impl Composer<'_> {
     fn email(&self) -> Result<Content, RenderError> {
-        let mut root = self.root();
-        let subject = self.subject(&root)?;
-        let preheader = self.line("preheader", &root)?.unwrap_or_default();
-        set(&mut root, "subject", &subject);
-        set(&mut root, "preheader", &preheader);
-        let context = Context::from(Value::Object(root));
+        let mut context = Context::from(Value::Object(self.root()));
+        let subject = self.subject(&context)?;
+        let preheader = self.line("preheader", &context)?.unwrap_or_default();
+        set(&mut context, "subject", &subject);
+        set(&mut context, "preheader", &preheader);
         let Some(html) = self.body(Markup::Html, "email", &context)? else {
             return Err(self.nothing());
         };
@@ -192,18 +191,17 @@ impl Composer<'_> {
         self.bundle.engine.fill(name, context, &scene)
     }
 
-    fn line(&self, part: &str, root: &Map<String, Value>) -> Result<Option<String>, RenderError> {
+    fn line(&self, part: &str, context: &Context) -> Result<Option<String>, RenderError> {
         let name = format!("{}#{part}", self.manifest_path());
         if !self.bundle.engine.has(Markup::Text, &name) {
             return Ok(None);
         }
-        let context = Context::from(Value::Object(root.clone()));
-        self.fill(Markup::Text, &name, &context)
+        self.fill(Markup::Text, &name, context)
             .map(|text| Some(escape::one_line(&text)))
     }
 
-    fn subject(&self, root: &Map<String, Value>) -> Result<String, RenderError> {
-        let subject = self.line("subject", root)?.unwrap_or_default();
+    fn subject(&self, context: &Context) -> Result<String, RenderError> {
+        let subject = self.line("subject", context)?.unwrap_or_default();
         let length = subject.chars().count();
         let fail = |sentence: String| {
             let place = self
@@ -302,8 +300,9 @@ impl Composer<'_> {
     }
 }
 
-fn set(root: &mut Map<String, Value>, name: &str, text: &str) {
-    if let Some(message) = root.get_mut("message").and_then(Value::as_object_mut) {
+fn set(context: &mut Context, name: &str, text: &str) {
+    let message = context.data_mut().get_mut("message");
+    if let Some(message) = message.and_then(Value::as_object_mut) {
         message.insert(name.to_owned(), Value::String(text.to_owned()));
     }
 }

@@ -115,6 +115,11 @@ impl Engine {
         }
     }
 
+    /// Changes what was compiled, one registry after the other.
+    pub(crate) fn change(&mut self, change: impl FnMut(&mut Handlebars<'static>)) {
+        self.registries.values_mut().for_each(change);
+    }
+
     pub(crate) fn registry(&self, markup: Markup) -> Option<&Handlebars<'static>> {
         self.registries.get(&markup)
     }

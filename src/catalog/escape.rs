@@ -2,13 +2,20 @@
 //!
 //! HTML escaping is handlebars' own. Here are Discord's markdown, characters that are not seen, and single lines.
 
+use std::borrow::Cow;
+
 use super::links::is_invisible;
 
 /// Text without control characters and without those that turn its direction around; line breaks and tabs stay.
-pub(crate) fn visible(text: &str) -> String {
-    text.chars()
-        .filter(|c| (!c.is_control() || matches!(c, '\n' | '\t')) && !is_deceptive(*c))
-        .collect()
+pub(crate) fn visible(text: &str) -> Cow<'_, str> {
+    if text.chars().all(is_plain) {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(text.chars().filter(|c| is_plain(*c)).collect())
+}
+
+fn is_plain(c: char) -> bool {
+    (!c.is_control() || matches!(c, '\n' | '\t')) && !is_deceptive(c)
 }
 
 /// Joiners stay: names in Persian and emoji need them.

@@ -6,6 +6,9 @@
 //! may change between versions, so it is used in this file alone. jiff knows the zones. An amount stays decimal text
 //! from the caller to the page and is never a float.
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
 use fixed_decimal::Decimal;
 use icu::datetime::input::{Date as IcuDate, Time as IcuTime};
 use icu::datetime::{DateTimeFormatter, NoCalendarFormatter, fieldsets};
@@ -22,10 +25,13 @@ use serde_json::Value;
 const DIGITS_MAX: usize = 40;
 
 /// How a language writes things, in a zone.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Formats {
     locale: Locale,
     zone: TimeZone,
+    /// What was written before, by amount and currency: the text part of a mail says again what its HTML says, and the
+    /// formatters are dear to build and cannot be shared between threads.
+    amounts: Mutex<BTreeMap<(String, String), String>>,
 }
 
 /// How much of a date is written.
@@ -53,11 +59,23 @@ impl Formats {
         Self {
             locale: Locale::try_from_str(locale).unwrap_or(Locale::UNKNOWN),
             zone: TimeZone::get(zone).unwrap_or(TimeZone::UTC),
+            amounts: Mutex::default(),
         }
     }
 
     /// An amount in a currency (ISO 4217): `R$ 131,28`.
     pub(crate) fn money(&self, amount: &Value, currency: &Value) -> Result<String, String> {
+        let key = (amount.to_string(), currency.to_string());
+        let amounts = || self.amounts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(written) = amounts().get(&key) {
+            return Ok(written.clone());
+        }
+        let written = self.written_money(amount, currency)?;
+        amounts().insert(key, written.clone());
+        Ok(written)
+    }
+
+    fn written_money(&self, amount: &Value, currency: &Value) -> Result<String, String> {
         let amount = decimal(amount)?;
         let code = currency
             .as_str()

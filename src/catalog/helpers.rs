@@ -340,7 +340,9 @@ pub(crate) fn registries() -> BTreeMap<Markup, Handlebars<'static>> {
             match markup {
                 Markup::Html => registry
                     .register_escape_fn(|text| handlebars::html_escape(&escape::visible(text))),
-                Markup::Text => registry.register_escape_fn(escape::visible),
+                Markup::Text => {
+                    registry.register_escape_fn(|text| escape::visible(text).into_owned());
+                }
                 Markup::Markdown => registry.register_escape_fn(escape::markdown),
             }
             (markup, registry)

@@ -132,7 +132,7 @@ pub struct Attempt {
     pub result: AttemptResult,
     /// The provider's own words, cleaned and cut.
     pub reply: String,
-    /// SHA-256 of the bytes that were sent, hexadecimal.
+    /// SHA-256 of what decides the bytes that were sent, hexadecimal.
     pub content_hash: String,
 }
 

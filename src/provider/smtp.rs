@@ -12,7 +12,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use jiff::Timestamp;
 use lettre::transport::smtp::commands::{Data, Mail as MailFrom, Noop, Rcpt};
 use lettre::transport::smtp::extension::MailParameter;
 use serde::Deserialize;
@@ -254,10 +253,8 @@ impl Provider for Smtp {
         false
     }
 
-    /// The mail as it would be sent on the first of January 1970, so that retries have one fingerprint.
     fn fingerprint(&self, outgoing: &Outgoing) -> Vec<u8> {
-        let domain = &self.settings.message_id_domain;
-        mime::source(outgoing, domain, Timestamp::UNIX_EPOCH)
+        mime::fingerprint(outgoing, &self.settings.message_id_domain)
     }
 
     async fn send(&self, outgoing: &Outgoing) -> Handover {

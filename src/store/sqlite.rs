@@ -247,6 +247,17 @@ impl Lookup for SqliteStore {
             .await
     }
 
+    async fn replays(
+        &self,
+        identity: &Identity,
+        requests: Vec<(String, [u8; 32])>,
+    ) -> StoreResult<Vec<Option<Notification>>> {
+        let identity = identity.clone();
+        self.readers
+            .snapshot(move |conn| accept::replays(conn, &identity, &requests))
+            .await
+    }
+
     async fn case(&self, notification: Notification, now: Timestamp) -> StoreResult<Case> {
         let secret = self.secret;
         self.readers

@@ -272,6 +272,29 @@ async fn a_chat_service_that_answers_502() {
     is_left_alone_and_then_gets_everything_once(failing_chats(html).await).await;
 }
 
+/// A trial of the row F13, each number another one in turn; how many were meant for the provider.
+pub(crate) async fn trial(number: u64) -> u64 {
+    let failing = match number % 9 {
+        0 => failing_post(Fault::Greeting("421 4.3.2 not now")).await,
+        1 => failing_texts(json(503, &value!({}))).await,
+        2 => failing_post(Fault::Recipient("451 4.3.0 try again later")).await,
+        3 => failing_chats(json(502, &value!({}))).await,
+        4 => failing_post(Fault::HangUp).await,
+        asked => {
+            let (asked, seconds) = [
+                ("3600", 3_600),
+                ("-1", 1),
+                ("abc", 5),
+                ("Fri, 31 Dec 9999 23:59:59 GMT", 3_600),
+            ][usize::try_from(asked - 5).unwrap()];
+            waits_as_a_whole(failing_texts(too_many(asked)).await, seconds).await;
+            return 10;
+        }
+    };
+    is_left_alone_and_then_gets_everything_once(failing).await;
+    u64::try_from(COUNT).unwrap()
+}
+
 fn too_many(retry_after: &'static str) -> Reaction {
     let body = value!({"code": 20429, "message": "slow down"}).to_string();
     let headers = vec![("retry-after", retry_after.to_owned())];

@@ -16,8 +16,10 @@ use crate::shop::{
 };
 use crate::skip::root;
 
-const GOOD: usize = 500;
-const POISON: usize = 50;
+/// Good ones for each that cannot be filled.
+const GOOD: usize = 10;
+/// Calls that are under way at once.
+const CALLS: usize = 500;
 /// Every variable below is within what a caller may send.
 const ITEMS: usize = 100;
 
@@ -77,6 +79,11 @@ fn poison(number: usize) -> NotificationIntent {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn fifty_that_cannot_be_filled_cost_five_hundred_others_nothing() {
+    cost_the_others_nothing(50).await;
+}
+
+/// So many that cannot be filled among ten times as many; how many there were in all.
+pub(crate) async fn cost_the_others_nothing(poisoned: usize) -> usize {
     let folder = folder();
     let templates = folder.path().join("templates");
     write_templates(&templates);
@@ -87,23 +94,27 @@ async fn fifty_that_cannot_be_filled_cost_five_hundred_others_nothing() {
     let mut config = Config::embedded(folder.path());
     place(&mut config, vec![post(server.port), texts(&sms.url)]);
     let gateway = Embedded::start_with(folder, config, Source::Folder(templates), at(NOON)).await;
-    let mut calls = JoinSet::new();
-    for number in 0..GOOD + POISON {
+    let whole = poisoned * (1 + GOOD);
+    let (mut calls, mut told) = (JoinSet::new(), Vec::new());
+    for number in 0..whole {
         let client = gateway.client.clone();
+        if calls.len() == CALLS {
+            told.extend(calls.join_next().await.map(Result::unwrap));
+        }
         calls.spawn(async move {
-            let bad = number % (1 + GOOD / POISON) == 0;
+            let bad = number % (1 + GOOD) == 0;
             let intent = match number % 2 {
-                _ if bad => poison(number / (1 + GOOD / POISON)),
+                _ if bad => poison(number / (1 + GOOD)),
                 0 => shipped(&number.to_string(), guest("ada@example.com")),
                 _ => shipped(&number.to_string(), phone()),
             };
             (bad, send(&client, &number.to_string(), intent).await)
         });
     }
-    let calls = calls.join_all().await;
+    told.extend(calls.join_all().await);
     gateway.settle().await;
-    assert_eq!(calls.iter().filter(|(bad, _)| *bad).count(), POISON);
-    for (bad, name) in &calls {
+    assert_eq!(told.iter().filter(|(bad, _)| *bad).count(), poisoned);
+    for (bad, name) in &told {
         let ended = get(&gateway.client, name).await;
         let expected = if *bad {
             (notification::State::Failed, "RENDER_FAILED")
@@ -114,6 +125,7 @@ async fn fifty_that_cannot_be_filled_cost_five_hundred_others_nothing() {
         let tries: usize = ended.messages.iter().map(|one| one.attempts.len()).sum();
         assert_eq!(tries, usize::from(!bad), "{ended:?}");
     }
-    assert_eq!(server.mails().len() + sms.seen().len(), GOOD);
+    assert_eq!(server.mails().len() + sms.seen().len(), poisoned * GOOD);
     gateway.stop().await;
+    whole
 }

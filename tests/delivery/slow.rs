@@ -21,6 +21,8 @@ const SENT: (notification::State, &str) = (notification::State::Sent, "HANDED_OV
 /// Of every step of a hand-over, in these tests.
 const DEADLINE: Duration = Duration::from_millis(1_500);
 const TEXTS: usize = 100;
+/// That hang meanwhile, or wait behind those.
+const MAILS: usize = 200;
 /// To a mail server at once, by default.
 const CONNECTIONS: usize = 8;
 
@@ -61,8 +63,27 @@ async fn texts_take(gateway: &Embedded, round: &str) -> (Duration, Duration) {
     (took[TEXTS / 2], took[TEXTS * 99 / 100])
 }
 
+/// A trial of the row F12, each number another one in turn; how many intents there were.
+pub(crate) async fn trial(number: u64) -> u64 {
+    match number % 4 {
+        0 => mail_hangs_and_texts_go_on().await,
+        1 => mail_drips().await,
+        2 => texts_drip().await,
+        _ => chats_drip().await,
+    }
+    if number.is_multiple_of(4) {
+        u64::try_from(2 * TEXTS + MAILS + 1).unwrap()
+    } else {
+        2
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mail_server_that_hangs_slows_no_text() {
+    mail_hangs_and_texts_go_on().await;
+}
+
+async fn mail_hangs_and_texts_go_on() {
     let server = PostOffice::start(Duration::ZERO, false).await;
     let sms = HttpFake::start(twilio).await;
     let gateway = open(vec![post(server.port), texts(&sms.url)]).await;
@@ -76,7 +97,7 @@ async fn a_mail_server_that_hangs_slows_no_text() {
     let idle = texts_take(&gateway, "idle").await;
     // From now on every mail hangs at its final dot.
     server.fail(Fault::Hang);
-    for number in 0..200 {
+    for number in 0..MAILS {
         let id = format!("mail-{number}");
         send(&gateway.client, &id, shipped(&id, guest("ada@example.com"))).await;
     }
@@ -171,6 +192,10 @@ async fn is_given_up_in_time(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mail_server_that_drips_is_given_up_in_time() {
+    mail_drips().await;
+}
+
+async fn mail_drips() {
     let (port, dripped) =
         dripping(b"220 a mail server that has all the time of the world\r\n").await;
     is_given_up_in_time((post(port), dripped), guest("ada@example.com"), "transient").await;
@@ -178,6 +203,10 @@ async fn a_mail_server_that_drips_is_given_up_in_time() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_text_service_that_drips_is_given_up_in_time() {
+    texts_drip().await;
+}
+
+async fn texts_drip() {
     let (port, dripped) = dripping(b"HTTP/1.1 201 Created\r\ncontent-length: 2\r\n\r\n{}").await;
     let provider = texts(&format!("http://127.0.0.1:{port}"));
     // The request went out whole, so nobody knows.
@@ -186,6 +215,10 @@ async fn a_text_service_that_drips_is_given_up_in_time() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_chat_service_that_drips_is_given_up_in_time() {
+    chats_drip().await;
+}
+
+async fn chats_drip() {
     let (port, dripped) = dripping(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").await;
     let provider = chats(&format!("http://127.0.0.1:{port}"));
     let recipient = InlineRecipient {

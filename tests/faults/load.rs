@@ -1,7 +1,7 @@
 //! The callers: a steady stream of orders, each asked for again under the same request id until it is answered OK, whatever the gateway
 //! goes through meanwhile. What was answered OK is kept: it is what may not be lost.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use tidings::client::Client;
 use tidings::proto::{SendNotificationRequest, UpsertCustomerRequest};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
-use tonic::Status;
+use tonic::{Code, Status};
 
 use crate::shop;
 
@@ -20,18 +20,35 @@ const CALLERS: usize = 64;
 const BEAT: Duration = Duration::from_millis(10);
 /// A call that has no answer by then is made again.
 const CALL: Duration = Duration::from_secs(5);
+/// In the place of the sentence that there was not.
+pub(crate) const NO_ANSWER: &str = "no answer in time";
 /// Between two calls of a caller that got no answer.
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// Orders that were answered OK, each with the name it got.
 pub(crate) type Acknowledged = BTreeMap<u64, String>;
 
+/// Refusals by code and sentence; calls without any answer stand under [`NO_ANSWER`].
+pub(crate) type Passing = HashSet<(Code, String)>;
+
 struct Shared {
     next: AtomicU64,
     acknowledged: Mutex<Acknowledged>,
     /// Refusals that no gateway may give, whatever happened to it.
     refusals: Mutex<Vec<String>>,
+    /// Answers that made callers ask again.
+    passing: Mutex<Passing>,
     permits: Semaphore,
+}
+
+impl Shared {
+    fn passed(&self, status: Option<Status>) {
+        let said = match status {
+            Some(status) => (status.code(), status.message().to_owned()),
+            None => (Code::DeadlineExceeded, NO_ANSWER.to_owned()),
+        };
+        self.passing.lock().unwrap().insert(said);
+    }
 }
 
 /// Runs until it is finished or dropped.
@@ -49,6 +66,7 @@ impl Load {
             next: AtomicU64::new(1),
             acknowledged: Mutex::default(),
             refusals: Mutex::default(),
+            passing: Mutex::default(),
             permits: Semaphore::new(0),
         });
         let mut callers = JoinSet::new();
@@ -79,6 +97,22 @@ impl Load {
 
     pub(crate) fn acknowledged(&self) -> Acknowledged {
         self.shared.acknowledged.lock().unwrap().clone()
+    }
+
+    /// How many were answered OK.
+    pub(crate) fn count(&self) -> usize {
+        self.shared.acknowledged.lock().unwrap().len()
+    }
+
+    /// What made callers ask again since this was last asked.
+    pub(crate) fn passing(&self) -> Passing {
+        std::mem::take(&mut self.shared.passing.lock().unwrap())
+    }
+
+    /// Another caller's order, which is to be judged with the rest.
+    pub(crate) fn add(&self, order: u64, name: String) {
+        let mut acknowledged = self.shared.acknowledged.lock().unwrap();
+        acknowledged.insert(order, name);
     }
 
     /// Takes no new orders, and answers with what was acknowledged when all that were begun are. A door must be open.
@@ -137,7 +171,10 @@ async fn call(shared: Arc<Shared>, mut door: watch::Receiver<Option<Client>>) {
                     shared.refusals.lock().unwrap().push(refusal);
                     break;
                 }
-                Ok(Err(_)) | Err(_) => tokio::time::sleep(PAUSE).await,
+                passing => {
+                    shared.passed(passing.ok().and_then(Result::err));
+                    tokio::time::sleep(PAUSE).await;
+                }
             }
         }
     }

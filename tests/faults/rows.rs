@@ -1,18 +1,26 @@
-//! The rows of the fault matrix that are run here.
+//! How the rows of the fault matrix are run that need the program as a process.
 
 use std::pin::Pin;
 
 use crate::report::Run;
 use crate::trial::Pace;
 
+#[path = "rows/clock.rs"]
+pub(crate) mod clock;
 #[path = "rows/kills.rs"]
 pub(crate) mod kills;
 #[path = "rows/memory.rs"]
 pub(crate) mod memory;
+#[path = "rows/panics.rs"]
+pub(crate) mod panics;
 #[path = "rows/power.rs"]
 pub(crate) mod power;
+#[path = "rows/shortage.rs"]
+pub(crate) mod shortage;
 #[path = "rows/stops.rs"]
 pub(crate) mod stops;
+#[path = "rows/zones.rs"]
+pub(crate) mod zones;
 
 /// What came of a round.
 pub(crate) enum Done {
@@ -23,64 +31,65 @@ pub(crate) enum Done {
 
 type Round = Pin<Box<dyn Future<Output = Done> + Send>>;
 
-/// A fault and what must hold under it.
-pub(crate) struct Row {
+/// How a row is run.
+pub(crate) struct Runner {
     pub(crate) name: &'static str,
-    /// A sentence.
-    pub(crate) promise: &'static str,
-    /// How many deaths make it believable, and what they are called.
-    pub(crate) wanted: u64,
-    pub(crate) unit: &'static str,
-    /// How many deaths a round has at most: each round has a store of its own and is judged by itself.
+    /// How many a round has at most: each round has a store of its own and is judged by itself.
     pub(crate) round: u64,
-    /// One round of this many deaths.
+    /// One round of so many.
     pub(crate) run: fn(u64, Pace) -> Round,
 }
 
-pub(crate) const ALL: &[Row] = &[
-    Row {
+const ALL: &[Runner] = &[
+    Runner {
         name: "F1",
-        promise: "kill -9 at any moment: nothing acknowledged is lost, nothing is doubled but what was being handed over",
-        wanted: 1_000,
-        unit: "kills",
         round: 25,
         run: |count, pace| Box::pin(kills::at_random(count, pace)),
     },
-    Row {
+    Runner {
         name: "F2",
-        promise: "kill -9 at each named point: the same",
-        wanted: 450,
-        unit: "kills",
         round: 45,
         run: |count, pace| Box::pin(kills::at_points(count, pace)),
     },
-    Row {
+    Runner {
         name: "F6",
-        promise: "power cut: whatever was acknowledged is on the disk, and the store is whole",
-        wanted: 500,
-        unit: "cuts",
         round: 25,
         run: |count, pace| Box::pin(power::cuts(count, pace)),
     },
-    Row {
+    Runner {
+        name: "F7",
+        round: 16,
+        run: |count, pace| Box::pin(shortage::rounds(count, pace)),
+    },
+    Runner {
+        name: "F17",
+        round: 250,
+        run: |count, pace| Box::pin(panics::in_handovers(count, pace)),
+    },
+    Runner {
         name: "F18",
-        promise: "SIGTERM under load with clients that hang: exit 0 within the deadline, nothing lost, nothing left open",
-        wanted: 200,
-        unit: "stops",
         round: 10,
         run: |count, pace| Box::pin(stops::under_load(count, pace)),
     },
-    Row {
+    Runner {
+        name: "F21",
+        round: 16,
+        run: |count, pace| Box::pin(clock::steps(count, pace)),
+    },
+    // All zones, whatever the count.
+    Runner {
+        name: "F22",
+        round: u64::MAX,
+        run: |_, pace| Box::pin(zones::compare(pace)),
+    },
+    Runner {
         name: "F23",
-        promise: "killed for want of memory: nothing acknowledged is lost",
-        wanted: 20,
-        unit: "kills",
         round: 5,
         run: |count, pace| Box::pin(memory::kills(count, pace)),
     },
 ];
 
-pub(crate) fn named(name: &str) -> &'static Row {
-    let found = ALL.iter().find(|row| row.name == name);
-    found.unwrap_or_else(|| panic!("there is no row {name}"))
+/// `None` for a row that `tests/delivery` runs.
+pub(crate) fn named(name: &str) -> Option<&'static Runner> {
+    ALL.iter().find(|row| row.name == name)
 }

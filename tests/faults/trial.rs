@@ -11,8 +11,8 @@ use tidings::proto::{ListNotificationsRequest, Notification};
 use tokio::process::Command;
 use tokio::task::JoinHandle;
 
-use crate::gateway::{Gateway, Start};
-use crate::judge::{Case, judge};
+use crate::gateway::{Gateway, Start, binary};
+use crate::judge::{Case, Verdict, judge};
 use crate::ledger::Ledger;
 use crate::load::{Acknowledged, Load};
 use crate::receivers::{Manners, Receivers};
@@ -56,9 +56,11 @@ pub(crate) struct Trial {
     pub(crate) data: PathBuf,
     pub(crate) config: PathBuf,
     pub(crate) ledger: Ledger,
-    load: Load,
+    pub(crate) load: Load,
+    /// Variables that every start of the gateway gets.
+    pub(crate) environment: Vec<(&'static str, String)>,
     _receivers: Receivers,
-    patient: bool,
+    pub(crate) patient: bool,
     handing_over: BTreeMap<u64, u32>,
     started: Option<(Duration, JoinHandle<Duration>)>,
     pub(crate) run: Run,
@@ -85,6 +87,7 @@ impl Trial {
             data,
             ledger,
             load: Load::begin(pace.rate),
+            environment: Vec::new(),
             _receivers: receivers,
             patient: pace.patient,
             handing_over: BTreeMap::new(),
@@ -115,7 +118,9 @@ impl Trial {
     /// Starts the gateway and lets the callers in. `None`: it has died already.
     pub(crate) async fn start(&mut self, points: &str) -> Option<Gateway> {
         self.starting();
-        let start = Gateway::start(&self.config, points).await;
+        let mut command = Command::new(binary());
+        command.envs(self.environment.iter().cloned());
+        let start = Gateway::start_as(command, &self.config, points).await;
         self.opened(start, !points.is_empty()).await
     }
 
@@ -182,6 +187,12 @@ impl Trial {
 
     /// No more deaths: waits until all has ended, and judges.
     pub(crate) async fn finish(mut self) -> Run {
+        self.end().await;
+        self.run
+    }
+
+    /// The same, and what the receivers wrote down can still be read.
+    pub(crate) async fn end(&mut self) {
         let gateway = self.start("").await.expect("nothing is armed");
         let (acknowledged, refusals) = self.load.finish().await;
         let quiet = Stopwatch::start();
@@ -208,9 +219,18 @@ impl Trial {
         gateway.signal("-TERM").await;
         let verdict = judge(&case);
         self.run.faults.extend(refusals);
-        self.run.add(&verdict);
-        self.run
+        add(&mut self.run, &verdict);
     }
+}
+
+fn add(run: &mut Run, verdict: &Verdict) {
+    run.intents += verdict.intents;
+    run.lost += verdict.lost;
+    run.duplicates += verdict.duplicates;
+    run.unexplained += verdict.unexplained;
+    run.ambiguous += verdict.ambiguous;
+    run.expired += verdict.expired;
+    run.faults.extend(verdict.faults.iter().cloned());
 }
 
 /// Everything that the gateway has.

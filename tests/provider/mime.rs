@@ -3,15 +3,19 @@
 
 use std::fmt::Write as _;
 use std::path::Path;
+use std::sync::Arc;
 
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use sha2::Digest as _;
-use tidings::domain::address::Personal;
+use tidings::domain::address::{Address, Personal};
+use tidings::domain::channel::Channel;
+use tidings::domain::clock::ManualClock;
 use tidings::domain::content::{Content, Outgoing, Sender};
 use tidings::domain::intent::Attachment;
-use tidings::provider::smtp::source;
+use tidings::provider::Provider as _;
+use tidings::provider::smtp::{Smtp, SmtpSettings, source};
 
 use crate::mail_server::python;
 use crate::outgoing::mail;
@@ -298,4 +302,98 @@ fn what_was_written_is_what_is_read() {
     );
     assert_eq!(header("Auto-Submitted"), "auto-generated");
     assert_eq!(header("X-Notification-Template"), "order.confirmation");
+}
+
+/// One change to each thing that stands in a mail, and three that move a byte to the next thing.
+fn changed(before: &Outgoing) -> Vec<Outgoing> {
+    let with = |change: &dyn Fn(&mut Outgoing)| {
+        let mut outgoing = before.clone();
+        change(&mut outgoing);
+        outgoing
+    };
+    type Texts<'a> = [&'a mut String; 6];
+    let texts = |change: &dyn Fn(Texts<'_>)| {
+        with(&|outgoing| match &mut outgoing.content {
+            Content::Email {
+                subject,
+                html,
+                text,
+                sender,
+                unsubscribe_url,
+                ..
+            } => change([
+                subject,
+                html,
+                text,
+                &mut sender.name,
+                &mut sender.address,
+                unsubscribe_url,
+            ]),
+            _ => unreachable!(),
+        })
+    };
+    let mut all: Vec<Outgoing> = (0..6).map(|n| texts(&|texts| texts[n].push('x'))).collect();
+    all.push(texts(&|[_, html, text, ..]| html.push(text.pop().unwrap())));
+    all.extend([
+        with(&|it| it.message = mail("ada@customer.example").message),
+        with(&|it| it.template.push('x')),
+        with(&|it| {
+            it.address = Address::try_new(Channel::Email, "bob@customer.example").unwrap();
+        }),
+        with(&|it| it.recipient_name = Personal::new("Ada L.")),
+        with(&|it| it.attachments[0].filename.insert(0, 'x')),
+        with(&|it| it.attachments[0].media_type = "text/plain".to_owned()),
+        with(&|it| it.attachments[0].content.push(b'x')),
+        with(&|it| {
+            let byte = it.attachments[0].filename.remove(0);
+            it.recipient_name = Personal::new(format!("Ada Lovelace{byte}"));
+        }),
+        with(&|it| {
+            let byte = it.attachments[0].content.pop().unwrap();
+            it.attachments[0].media_type.push(char::from(byte));
+        }),
+        with(&|it| it.attachments.push(it.attachments[0].clone())),
+        with(&|it| it.attachments.clear()),
+    ]);
+    all
+}
+
+#[test]
+fn a_fingerprint_tells_mails_apart_and_not_their_dates() {
+    let clock = Arc::new(ManualClock::new("2026-11-22T12:00:00Z".parse().unwrap()));
+    let smtp = |domain: &str| {
+        let settings = SmtpSettings {
+            host: "localhost".to_owned(),
+            message_id_domain: domain.to_owned(),
+            ..SmtpSettings::default()
+        };
+        Smtp::new(settings, clock.clone()).unwrap()
+    };
+    let (ours, other) = (smtp("shop.example"), smtp("other.example"));
+    let date = "2026-11-22T12:00:00Z".parse().unwrap();
+    let mut before = mail("ada@customer.example");
+    before.attachments.push(Attachment {
+        filename: "invoice.pdf".to_owned(),
+        media_type: "application/pdf".to_owned(),
+        content: b"%PDF-1.7".to_vec(),
+    });
+    let fingerprint = ours.fingerprint(&before);
+    let mut seen = vec![(source(&before, "shop.example", date), fingerprint.clone())];
+    assert_ne!(fingerprint, other.fingerprint(&before));
+    clock.advance_to("2026-11-22T13:00:00Z".parse().unwrap());
+    assert_eq!(fingerprint, ours.fingerprint(&before));
+    for after in changed(&before) {
+        let pair = (
+            source(&after, "shop.example", date),
+            ours.fingerprint(&after),
+        );
+        for (bytes, fingerprint) in &seen {
+            assert_ne!(
+                *bytes, pair.0,
+                "the change has to be seen in the mail: {after:?}"
+            );
+            assert_ne!(*fingerprint, pair.1, "{after:?}");
+        }
+        seen.push(pair);
+    }
 }

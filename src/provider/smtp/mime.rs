@@ -4,6 +4,7 @@
 //! clean line each, bodies are quoted-printable, attachments base64, so what leaves is ASCII in lines under 998 bytes with
 //! no bare CR or LF. The same mail at the same date is the same bytes. It sends nothing.
 
+use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
@@ -48,6 +49,50 @@ pub fn source(outgoing: &Outgoing, message_id_domain: &str, date: Timestamp) -> 
     build(outgoing, message_id_domain, date)
         .map(|mail| mail.bytes)
         .unwrap_or_default()
+}
+
+/// All that decides the bytes of a mail but its date, each part behind its length so that no two mails have the same.
+/// Nothing is encoded: the mail itself is put together once, when it is sent.
+pub(super) fn fingerprint(outgoing: &Outgoing, message_id_domain: &str) -> Vec<u8> {
+    let Content::Email {
+        subject,
+        // Stands in the HTML.
+        preheader: _,
+        html,
+        text,
+        sender,
+        unsubscribe_url,
+    } = &outgoing.content
+    else {
+        return Vec::new();
+    };
+    let message = outgoing.message.to_string();
+    let parts = [
+        message.as_str(),
+        message_id_domain,
+        &outgoing.template,
+        outgoing.address.reveal(),
+        outgoing.recipient_name.reveal(),
+        &sender.name,
+        &sender.address,
+        subject,
+        unsubscribe_url,
+        text,
+        html,
+    ];
+    let attached = outgoing.attachments.iter().flat_map(|one| {
+        [
+            one.filename.as_bytes(),
+            one.media_type.as_bytes(),
+            &one.content,
+        ]
+    });
+    let mut bytes = Vec::with_capacity(text.len() + html.len() + 1_024);
+    for part in parts.into_iter().map(str::as_bytes).chain(attached) {
+        bytes.extend_from_slice(&part.len().to_be_bytes());
+        bytes.extend_from_slice(part);
+    }
+    bytes
 }
 
 /// Puts a mail together.
@@ -118,16 +163,17 @@ fn parts(outgoing: &Outgoing, text: &str, html: &str) -> MultiPart {
 }
 
 fn readable(kind: ContentType, text: &str) -> SinglePart {
-    let encoded = quoted_printable(&clean_text(text));
+    let encoded = quoted_printable(clean_text(text).into_owned());
     SinglePart::builder()
         .header(kind)
         .header(ContentTransferEncoding::QuotedPrintable)
         .body(encoded)
 }
 
-/// Quoted-printable takes any text, so the other arm is never taken; it would be right all the same.
-fn quoted_printable(text: &str) -> Body {
-    Body::new_with_encoding(text.to_owned(), ContentTransferEncoding::QuotedPrintable)
+/// Given as bytes, because lettre looks for line ends in a text once more. Quoted-printable takes any bytes, so the other
+/// arm is never taken; it would be right all the same.
+fn quoted_printable(text: String) -> Body {
+    Body::new_with_encoding(text.into_bytes(), ContentTransferEncoding::QuotedPrintable)
         .unwrap_or_else(|bytes| {
             Body::dangerous_pre_encoded(bytes, ContentTransferEncoding::QuotedPrintable)
         })
@@ -247,21 +293,29 @@ fn is_hidden(c: char) -> bool {
         | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{fff9}'..='\u{fffb}')
 }
 
-/// Every kind of line end becomes CRLF; control characters other than tab go.
-fn clean_text(text: &str) -> String {
-    let mut clean = String::with_capacity(text.len() + text.len() / 32);
-    let mut after_cr = false;
-    for c in text.chars() {
-        match c {
-            '\n' if after_cr => {}
-            '\r' | '\n' => clean.push_str("\r\n"),
-            '\t' => clean.push(c),
-            c if c.is_control() => {}
-            c => clean.push(c),
-        }
-        after_cr = c == '\r';
+/// Every kind of line end becomes CRLF; control characters other than tab go. What stands between them is copied whole, and
+/// a text without them not at all.
+fn clean_text(text: &str) -> Cow<'_, str> {
+    let is_odd = |c: char| c.is_control() && c != '\t';
+    if !text.contains(is_odd) {
+        return Cow::Borrowed(text);
     }
-    clean
+    let mut clean = String::with_capacity(text.len() + text.len() / 16);
+    let mut after_cr = false;
+    for piece in text.split_inclusive(is_odd) {
+        let plain = piece.strip_suffix(is_odd).unwrap_or(piece);
+        clean.push_str(plain);
+        let end = piece.get(plain.len()..).unwrap_or_default();
+        let breaks = match end {
+            "\n" => !(after_cr && plain.is_empty()),
+            end => end == "\r",
+        };
+        if breaks {
+            clean.push_str("\r\n");
+        }
+        after_cr = end == "\r";
+    }
+    Cow::Owned(clean)
 }
 
 /// A template key as a header can hold it.

@@ -6,6 +6,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use super::error::corrupt;
@@ -64,7 +65,11 @@ enum Slot {
 }
 
 pub(super) fn run(tx: &mut Tx, intakes: &[&Intake]) -> StoreResult<Vec<Vec<AcceptOutcome>>> {
-    let mut known = known_requests(tx, intakes)?;
+    let requests = intakes
+        .iter()
+        .flat_map(|intake| &intake.batch)
+        .map(|new| (&new.notification.identity, new.request_id.as_str()));
+    let mut known = known_requests(&tx.conn, requests)?;
     let slots: Vec<_> = intakes
         .iter()
         .map(|intake| sort(intake, &mut known))
@@ -138,16 +143,38 @@ fn outcome(
     })
 }
 
-fn known_requests(tx: &mut Tx, intakes: &[&Intake]) -> StoreResult<HashMap<RequestKey, Known>> {
-    let keys: Vec<_> = intakes
-        .iter()
-        .flat_map(|intake| &intake.batch)
-        .map(|new| {
-            let identity = &new.notification.identity;
-            json!([identity.shop, identity.caller, new.request_id])
-        })
+/// What became of requests that were taken before with the same payload, in their order.
+pub(super) fn replays(
+    conn: &Connection,
+    identity: &Identity,
+    requests: &[(String, [u8; 32])],
+) -> StoreResult<Vec<Option<Notification>>> {
+    let ids = requests.iter().map(|(id, _)| (identity, id.as_str()));
+    let known = known_requests(conn, ids)?;
+    let first = |(id, hash): &(String, [u8; 32])| {
+        let known = known.get(&(identity.clone(), id.clone()))?;
+        (known.hash == *hash).then_some(known.notification)
+    };
+    let firsts: Vec<_> = requests.iter().map(first).collect();
+    let wanted: BTreeSet<_> = firsts.iter().flatten().copied().collect();
+    let found: HashMap<_, _> = lookup::notifications(conn, &wanted, true)?
+        .into_iter()
+        .map(|notification| (notification.id, notification))
         .collect();
-    select(&tx.conn, REQUESTS, [Value::from(keys).to_string()], |row| {
+    Ok(firsts
+        .into_iter()
+        .map(|first| found.get(&first?).cloned())
+        .collect())
+}
+
+fn known_requests<'a>(
+    conn: &Connection,
+    requests: impl Iterator<Item = (&'a Identity, &'a str)>,
+) -> StoreResult<HashMap<RequestKey, Known>> {
+    let keys: Vec<_> = requests
+        .map(|(identity, request_id)| json!([identity.shop, identity.caller, request_id]))
+        .collect();
+    select(conn, REQUESTS, [Value::from(keys).to_string()], |row| {
         let identity = Identity {
             shop: ShopId::new(row.get::<_, String>(0)?),
             caller: CallerId::new(row.get::<_, String>(1)?),

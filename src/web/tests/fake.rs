@@ -90,6 +90,14 @@ impl Lookup for FakeStore {
         self.answer(records)
     }
 
+    async fn replays(
+        &self,
+        _: &Identity,
+        _: Vec<(String, [u8; 32])>,
+    ) -> StoreResult<Vec<Option<Notification>>> {
+        unreachable!("the console takes nothing")
+    }
+
     async fn case(&self, _: Notification, _: Timestamp) -> StoreResult<Case> {
         unreachable!("the console does not decide")
     }

@@ -1,15 +1,14 @@
 //! F6, power cuts: the store lies on a file system of its own in a file; the process is stopped, the file is copied as it is, and a gateway
 //! is started on the copy. What has not reached the file is gone, as it would be after a cut. What a disk loses of its own cache is not shown.
 
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::Path;
 
 use tidings::client::Client;
-use tokio::process::Command;
 
 use super::Done;
 use crate::gateway::Gateway;
 use crate::load::Acknowledged;
+use crate::mount::{Mount, say, text};
 use crate::report::Run;
 use crate::shop;
 use crate::store_file;
@@ -21,7 +20,7 @@ pub(crate) async fn cuts(count: u64, pace: Pace) -> Done {
     let folder = tempfile::tempdir().unwrap();
     let image = folder.path().join("disk");
     let disk = match make(&image).await {
-        Ok(()) => Mount::new(&image, folder.path().join("mount")).await,
+        Ok(()) => Mount::file(&image, folder.path().join("mount")).await,
         Err(why) => Err(why),
     };
     let disk = match disk {
@@ -61,7 +60,7 @@ pub(crate) async fn cuts(count: u64, pace: Pace) -> Done {
 
 /// Starts a gateway on a copy, one that captures instead of sending, and asks it for everything acknowledged before the cut.
 async fn look(folder: &Path, copy: &Path, acknowledged: &Acknowledged, run: &mut Run) {
-    let mount = Mount::new(copy, folder.join("after")).await.unwrap();
+    let mount = Mount::file(copy, folder.join("after")).await.unwrap();
     let data = mount.at.join("data");
     let place = folder.join("looking");
     std::fs::create_dir_all(&place).unwrap();
@@ -88,44 +87,4 @@ async fn look(folder: &Path, copy: &Path, acknowledged: &Acknowledged, run: &mut
 async fn make(image: &Path) -> Result<(), String> {
     say("truncate", &["--size", SIZE, text(image)]).await?;
     say("mkfs.ext4", &["-q", "-F", text(image)]).await
-}
-
-/// A file system in a file, mounted until it is dropped.
-struct Mount {
-    at: PathBuf,
-}
-
-impl Mount {
-    async fn new(image: &Path, at: PathBuf) -> Result<Self, String> {
-        std::fs::create_dir_all(&at).unwrap();
-        say("mount", &["-o", "loop", text(image), text(&at)]).await?;
-        Ok(Self { at })
-    }
-}
-
-impl Drop for Mount {
-    fn drop(&mut self) {
-        // Whoever used it is dead, but may not have let go yet.
-        for _ in 0..100 {
-            let done = std::process::Command::new("umount").arg(&self.at).output();
-            if done.is_ok_and(|done| done.status.success()) {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-    }
-}
-
-fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
-}
-
-async fn say(program: &str, arguments: &[&str]) -> Result<(), String> {
-    let done = Command::new(program).args(arguments).output().await;
-    let done = done.map_err(|error| format!("{program}: {error}"))?;
-    if done.status.success() {
-        return Ok(());
-    }
-    let said = String::from_utf8_lossy(&done.stderr);
-    Err(format!("{program}: {}", said.trim()))
 }

@@ -63,3 +63,54 @@ fn international_domains_are_spelled_in_ascii() {
     let address = address("post@münchen.example").unwrap();
     assert_eq!(address.to_string(), "post@xn--mnchen-3ya.example");
 }
+
+#[test]
+fn a_text_without_odd_characters_is_not_copied() {
+    assert!(matches!(clean_text("Olá\t👩‍🚀"), Cow::Borrowed(_)));
+    assert!(matches!(clean_text(""), Cow::Borrowed(_)));
+    for (text, clean) in [
+        ("\n", "\r\n"),
+        ("\r", "\r\n"),
+        ("\r\n\r\n", "\r\n\r\n"),
+        ("\n\r", "\r\n\r\n"),
+        ("\r\0\n", "\r\n\r\n"),
+        ("é\u{85}é\u{7f}\r", "éé\r\n"),
+    ] {
+        assert_eq!(clean_text(text), clean, "{text:?}");
+    }
+}
+
+/// What [`clean_text`] promises, character by character.
+fn cleaned(text: &str) -> String {
+    let mut clean = String::new();
+    let mut after_cr = false;
+    for c in text.chars() {
+        match c {
+            '\n' if after_cr => {}
+            '\r' | '\n' => clean.push_str("\r\n"),
+            c if c.is_control() && c != '\t' => {}
+            c => clean.push(c),
+        }
+        after_cr = c == '\r';
+    }
+    clean
+}
+
+#[test]
+fn every_short_text_is_cleaned_and_encoded_as_text() {
+    const LETTERS: [char; 8] = ['\r', '\n', '\0', '\t', ' ', '=', '\u{85}', 'é'];
+    for number in 0..LETTERS.len().pow(5) {
+        let text: String = (0..5)
+            .map(|place| LETTERS[number / LETTERS.len().pow(place) % LETTERS.len()])
+            .collect();
+        let clean = clean_text(&text);
+        assert_eq!(clean, cleaned(&text), "{text:?}");
+        let as_text =
+            Body::new_with_encoding(cleaned(&text), ContentTransferEncoding::QuotedPrintable);
+        assert_eq!(
+            quoted_printable(clean.into_owned()).into_vec(),
+            as_text.unwrap().into_vec(),
+            "{text:?}"
+        );
+    }
+}

@@ -69,7 +69,7 @@ function attempt(it, zone) {
       h('p', {}, h('b', {}, `Try ${it.number}`), ' by ', it.provider, ' · ', both(it.start_time, zone),
         it.took_ms !== null && h('span', { class: 'muted' }, ` · took ${it.took_ms} ms`)),
       it.reply && h('p', { class: 'reply' }, it.reply),
-      it.content_hash && h('p', { class: 'muted hash', title: `SHA-256 of the bytes that were sent: ${it.content_hash}` }, `sha256 ${it.content_hash.slice(0, 16)}…`)));
+      it.content_hash && h('p', { class: 'muted hash', title: `SHA-256 of what was sent: ${it.content_hash}` }, `sha256 ${it.content_hash.slice(0, 16)}…`)));
 }
 
 function message(it, zone) {

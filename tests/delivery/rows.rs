@@ -1,0 +1,41 @@
+//! Rows of the fault matrix that need no process of their own: the trials of these tests, as often as is asked for.
+
+use crate::report::{self, Run};
+use crate::{failing, matrix, poison, slow};
+
+/// `make faults ROWS=F13 COUNT=100`; what it asks for that is not here, `tests/faults.rs` runs.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "long; make faults runs it"]
+async fn the_rows_asked_for() {
+    let asked = |name: &str| std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set"));
+    let count: u64 = asked("TIDINGS_TEST_COUNT").parse().unwrap();
+    for name in asked("TIDINGS_TEST_ROWS").split(',') {
+        let mut intents = 0;
+        match name {
+            "F12" => {
+                for number in 0..count {
+                    intents += slow::trial(number).await;
+                }
+            }
+            "F13" => {
+                for number in 0..count {
+                    intents += failing::trial(number).await;
+                }
+            }
+            "F16" => {
+                let poisoned = usize::try_from(count).unwrap();
+                let whole = poison::cost_the_others_nothing(poisoned).await;
+                intents = u64::try_from(whole).unwrap();
+            }
+            _ => continue,
+        }
+        // A trial that finds something has ended all this with its own words.
+        let run = Run {
+            deaths: count,
+            intents,
+            ..Run::default()
+        };
+        println!("{name}: {}", run.line());
+        report::record(matrix::named(name), run);
+    }
+}

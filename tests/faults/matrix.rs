@@ -1,0 +1,92 @@
+//! The rows of the fault matrix, as its page lists them. How each is run stands in `rows.rs`, and for those that need no process of
+//! their own in `tests/delivery/rows.rs`.
+
+/// A fault and what must hold under it.
+pub(crate) struct Row {
+    pub(crate) name: &'static str,
+    /// A sentence.
+    pub(crate) promise: &'static str,
+    /// How many make it believable, and what they are called.
+    pub(crate) wanted: u64,
+    pub(crate) unit: &'static str,
+}
+
+pub(crate) const ALL: &[Row] = &[
+    Row {
+        name: "F1",
+        promise: "kill -9 at any moment: nothing acknowledged is lost, nothing is doubled but what was being handed over",
+        wanted: 1_000,
+        unit: "kills",
+    },
+    Row {
+        name: "F2",
+        promise: "kill -9 at each named point: the same",
+        wanted: 450,
+        unit: "kills",
+    },
+    Row {
+        name: "F6",
+        promise: "power cut: whatever was acknowledged is on the disk, and the store is whole",
+        wanted: 500,
+        unit: "cuts",
+    },
+    Row {
+        name: "F7",
+        promise: "no room, a disk that fails, no file handles: a sentence and never a false OK; it stays up and goes on within 5 s after",
+        wanted: 800,
+        unit: "shortages",
+    },
+    Row {
+        name: "F12",
+        promise: "a provider that hangs or drips: its own messages reach their deadlines, no other channel is slower",
+        wanted: 20,
+        unit: "trials",
+    },
+    Row {
+        name: "F13",
+        promise: "a provider that fails or throttles everybody: left alone after 20 failures, asked once in 30 s, then each message once",
+        wanted: 100,
+        unit: "trials",
+    },
+    Row {
+        name: "F16",
+        promise: "intents that nobody can fill: each ends with its reason, every other one is sent",
+        wanted: 1_000,
+        unit: "poison",
+    },
+    Row {
+        name: "F17",
+        promise: "hand-overs that panic: the process goes on, each costs its message one try",
+        wanted: 1_000,
+        unit: "panics",
+    },
+    Row {
+        name: "F18",
+        promise: "SIGTERM under load with clients that hang: exit 0 within the deadline, nothing lost, nothing left open",
+        wanted: 200,
+        unit: "stops",
+    },
+    Row {
+        name: "F21",
+        promise: "the clock is set by an hour and a day, forward and back: nothing twice, nothing a second early, nothing stands still",
+        wanted: 200,
+        unit: "steps",
+    },
+    Row {
+        name: "F22",
+        promise: "quiet hours end in every zone as Python's zoneinfo says, each minute around each change of its clock, 2026 to 2030",
+        wanted: 590,
+        unit: "zones",
+    },
+    Row {
+        name: "F23",
+        promise: "killed for want of memory: nothing acknowledged is lost",
+        wanted: 20,
+        unit: "kills",
+    },
+];
+
+pub(crate) fn named(name: &str) -> &'static Row {
+    let found = ALL.iter().find(|row| row.name == name);
+    found.unwrap_or_else(|| panic!("there is no row {name}"))
+}
