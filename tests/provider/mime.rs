@@ -346,7 +346,7 @@ fn changed(before: &Outgoing) -> Vec<Outgoing> {
         with(&|it| it.attachments[0].content.push(b'x')),
         with(&|it| {
             let byte = it.attachments[0].filename.remove(0);
-            it.recipient_name = Personal::new(&format!("Ada Lovelace{byte}"));
+            it.recipient_name = Personal::new(format!("Ada Lovelace{byte}"));
         }),
         with(&|it| {
             let byte = it.attachments[0].content.pop().unwrap();
