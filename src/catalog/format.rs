@@ -282,6 +282,20 @@ mod tests {
     }
 
     #[test]
+    fn an_amount_written_before_is_the_same_and_no_other_one() {
+        let formats = formats("en");
+        let money =
+            |amount: &str, currency: &str| formats.money(&json!(amount), &json!(currency)).unwrap();
+        for _ in 0..2 {
+            assert_eq!(money("1.00", "EUR"), "€1.00");
+            assert_eq!(money("1.00", "USD"), "$1.00");
+            assert_eq!(money("1.0", "USD"), "$1.00");
+            assert_eq!(money("11.00", "USD"), "$11.00");
+            assert!(formats.money(&json!(1.5), &json!("USD")).is_err());
+        }
+    }
+
+    #[test]
     fn what_is_no_amount_is_refused() {
         for amount in [
             json!("1,299.00"),
