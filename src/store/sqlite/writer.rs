@@ -23,9 +23,8 @@ use crate::store::{AcceptOutcome, Claim, ClaimOutcome, Settlement, StoreError, S
 pub(super) const WAITING_MAX: usize = 4096;
 /// How many operations share a commit at most; an accept weighs as much as it has intents.
 const COMMIT_MAX: usize = 256;
-/// How long a commit waits at most for as many as the one before had.
+/// How long a commit waits for more of them at most; it waits only while more keep coming.
 const GATHER: Duration = Duration::from_millis(2);
-const PAUSE: Duration = Duration::from_micros(50);
 
 /// The connection that writes, with what the running transaction has to tell after its commit.
 pub(super) struct Tx {
@@ -167,12 +166,10 @@ impl Writer {
 
 fn write(mut tx: Tx, mut waiting: mpsc::Receiver<Op>, lock: File, sequence: &watch::Sender<i64>) {
     let mut closing = Vec::new();
-    let mut answered = 0;
     while let Some(first) = waiting.blocking_recv() {
         let mut batch = Batch::default();
         batch.add(first, &mut closing);
-        gather(&mut batch, &mut waiting, &mut closing, answered);
-        answered = batch.len();
+        gather(&mut batch, &mut waiting, &mut closing);
         if !closing.is_empty() {
             waiting.close();
         }
@@ -186,25 +183,24 @@ fn write(mut tx: Tx, mut waiting: mpsc::Receiver<Op>, lock: File, sequence: &wat
     }
 }
 
-/// Takes what is there, and gives those who were just answered a moment to come back with more: a commit for all of them costs
-/// less than one for each half. One caller alone never waits.
+/// Takes what is there, and goes on as long as others who were just answered come back with more.
 fn gather(
     batch: &mut Batch,
     waiting: &mut mpsc::Receiver<Op>,
     closing: &mut Vec<oneshot::Sender<()>>,
-    answered: usize,
 ) {
     let began = Stopwatch::start();
     loop {
+        let before = batch.len();
         while batch.weight() < COMMIT_MAX {
             let Ok(op) = waiting.try_recv() else { break };
             batch.add(op, closing);
         }
-        let enough = batch.len() >= answered || batch.weight() >= COMMIT_MAX;
-        if enough || !closing.is_empty() || began.elapsed() > GATHER {
+        let more = batch.len() > before && batch.weight() < COMMIT_MAX;
+        if !more || began.elapsed() > GATHER {
             return;
         }
-        std::thread::sleep(PAUSE);
+        std::thread::yield_now();
     }
 }
 
