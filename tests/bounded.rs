@@ -14,15 +14,15 @@ use tidings::proto::{
     NotificationIntent, SendNotificationRequest, notification_intent,
 };
 
-const FEW: usize = 2_000;
-const MANY: usize = 6_000;
+const FEW: usize = 6_000;
+const MANY: usize = 12_000;
 const BATCH: usize = 500;
 /// Each notification carries this much more than its smallest form, so that keeping one would show.
 const URL_BYTES: usize = 2_000;
 const LABELS: usize = 16;
 const LABEL_BYTES: usize = 250;
-/// What one more may add: less than half of what it would take to keep it. The caches of the store grow until they are full.
-const GROWTH_MAX_BYTES: f64 = 5_000.0;
+/// What one more may add: less than half of what it would take to keep it. With the first of them the caches of the store are full.
+const GROWTH_MAX_BYTES: f64 = 2_500.0;
 /// What a caller waits for an answer at most.
 const DEADLINE: Duration = Duration::from_secs(10);
 
