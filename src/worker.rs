@@ -33,13 +33,17 @@ use crate::event;
 use crate::failpoint::{self, Point};
 use crate::gate::Gates;
 use crate::provider::{Handover, Provider, clean_reply};
-use crate::queue::{Job, Queue};
+use crate::queue::{Consumer, Job, Queue};
 use crate::render::{Filling, Links, render};
 use crate::settle::{Tried, reply, settle};
 use crate::store::{Claim, ClaimOutcome, Ending, Settlement, Store, StoreError, Work};
 
 /// How long to wait before asking a store again that did not answer.
 const STORE_PAUSE: Duration = Duration::from_millis(500);
+/// How long a worker rests after a panic outside of a job.
+const PANIC_PAUSE: Duration = Duration::from_millis(100);
+/// How often concluding a job that panicked is tried.
+const MOST_CONCLUSIONS: usize = 3;
 /// A message whose hand-over panics at this try or a later one is not sent again by itself.
 pub const MOST_TRIES_WITH_PANIC: u32 = 3;
 
@@ -75,14 +79,15 @@ pub async fn pools(
                 let channel = *channel;
                 tasks.spawn(async move {
                     loop {
-                        if let Some(gate) = worker.gates.of(channel) {
-                            gate.room().await;
-                        }
-                        let Some(delivery) = consumer.next().await else {
-                            return;
-                        };
-                        if worker.work(delivery.job()).await == Worked::Done {
-                            delivery.ack();
+                        let turn = AssertUnwindSafe(worker.turn(channel, consumer.as_mut()));
+                        match turn.catch_unwind().await {
+                            Ok(true) => {}
+                            Ok(false) => return,
+                            // Outside of a job: nothing is lost, the job that was held goes back.
+                            Err(_) => {
+                                event::task_panicked("worker");
+                                tokio::time::sleep(PANIC_PAUSE).await;
+                            }
                         }
                     }
                 });
@@ -120,6 +125,20 @@ enum Worked {
 }
 
 impl Worker {
+    /// Waits for a job and does it; `false` when none will come any more.
+    async fn turn(&self, channel: Channel, consumer: &mut dyn Consumer) -> bool {
+        if let Some(gate) = self.gates.of(channel) {
+            gate.room().await;
+        }
+        let Some(delivery) = consumer.next().await else {
+            return false;
+        };
+        if self.work(delivery.job()).await == Worked::Done {
+            delivery.ack();
+        }
+        true
+    }
+
     /// Does one job to its end, also when it panics.
     async fn work(&self, job: Job) -> Worked {
         let mut begun = None;
@@ -130,8 +149,21 @@ impl Worker {
             return worked;
         }
         event::worker_panicked(job.message);
+        // Concluding may meet the same bug; whatever it does, the worker goes on.
+        for _ in 0..MOST_CONCLUSIONS {
+            let concluded = AssertUnwindSafe(self.conclude(job, begun.as_ref())).catch_unwind();
+            if concluded.await.is_ok() {
+                break;
+            }
+            event::worker_panicked(job.message);
+        }
+        Worked::Done
+    }
+
+    /// Writes what follows when a job's own code has panicked.
+    async fn conclude(&self, job: Job, begun: Option<&Begun>) {
         let settlement = match begun {
-            Some(begun) => self.after_lost_handover(&begun),
+            Some(begun) => self.after_lost_handover(begun),
             None => Settlement {
                 message: job.message,
                 attempt: None,
@@ -145,7 +177,6 @@ impl Worker {
             },
         };
         self.record(settlement).await;
-        Worked::Done
     }
 
     async fn try_work(&self, job: Job, begun: &mut Option<Begun>) -> Worked {
