@@ -27,6 +27,8 @@ mod mail_parser;
 #[path = "support/mail_server.rs"]
 #[expect(dead_code, reason = "shared with tests that use more of it")]
 mod mail_server;
+#[path = "faults/matrix.rs"]
+mod matrix;
 #[path = "bad_input/page.rs"]
 mod page;
 #[path = "bad_input/panics.rs"]
@@ -40,6 +42,9 @@ mod recipients;
 mod recorder;
 #[path = "bad_input/refusals.rs"]
 mod refusals;
+#[path = "faults/report.rs"]
+#[expect(dead_code, reason = "shared with tests that use more of it")]
+mod report;
 #[path = "bad_input/settings.rs"]
 mod settings;
 #[path = "delivery/shop.rs"]

@@ -12,6 +12,7 @@ use rust_embed::RustEmbed;
 use sha2::{Digest as _, Sha256};
 
 use super::finding::{CatalogError, Findings, Spot};
+use crate::domain::hex::hex;
 
 /// The largest file.
 pub(crate) const FILE_MAX_BYTES: usize = 256 * 1024;
@@ -101,11 +102,8 @@ impl Files {
 
 /// The name of a bundle: the start of the SHA-256 of its archive.
 pub(crate) fn bundle_id(archive: &[u8]) -> String {
-    Sha256::digest(archive)
-        .iter()
-        .take(8)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    let digest = hex(&Sha256::digest(archive));
+    digest.chars().take(16).collect()
 }
 
 /// A value that changes when a file comes, goes, grows, shrinks or is written: names, sizes and times, no content.
@@ -127,10 +125,7 @@ pub(crate) fn fingerprint(root: &Path) -> String {
             hash.update(message.as_bytes());
         }
     });
-    hash.finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hex(&hash.finalize())
 }
 
 enum Entry<'a> {

@@ -6,6 +6,7 @@ use axum::response::{IntoResponse as _, Response};
 use rust_embed::RustEmbed;
 
 use super::problem::Problem;
+use crate::domain::hex::hex;
 
 #[derive(RustEmbed)]
 #[folder = "src/web/console/"]
@@ -31,13 +32,7 @@ fn answer(path: &str, asked: &HeaderMap) -> Result<Response, Problem> {
     let Some(file) = file else {
         return Err(Problem::not_found("The console has no such file."));
     };
-    let hash: String = file
-        .metadata
-        .sha256_hash()
-        .iter()
-        .take(12)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let hash = hex(&file.metadata.sha256_hash());
     let tag = format!("\"{hash}\"");
     let caching = [
         (header::ETAG, tag.clone()),

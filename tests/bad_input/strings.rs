@@ -2,7 +2,7 @@
 //! socket, and from there into Python's mail parser. However a string reads, the mail has the headers, the envelope, the parts and
 //! the lines of any other.
 //!
-//! `TIDINGS_MIME_STRINGS` says how many strings (20,000), `TIDINGS_MIME_SEED` which.
+//! 20,000 strings here; `make faults ROWS=MIME COUNT=1000000` takes others each time and adds to the fault matrix.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,15 +10,21 @@ use std::path::Path;
 use serde_json::Value;
 use tidings::catalog::{Catalog, Source};
 use tidings::config::Config;
+use tidings::domain::clock::{Clock as _, SystemClock};
 
 use crate::gateway::{Embedded, copy, folder};
 use crate::hostile::Hostile;
 use crate::letter::{ATTACHMENTS, Letter};
 use crate::mail_parser::{MailParser, header_names, part_types};
+use crate::matrix;
 use crate::recorder::{Recorded, Recorder};
+use crate::report::{self, Run};
 use crate::shop::{NOON, at, get, place, post};
 use crate::skip::root;
 
+/// The row of the fault matrix, and how many strings a round of it has.
+const ROW: &str = "MIME";
+const ROUND: usize = 50_000;
 /// Mails that are under way at once.
 const AT_ONCE: usize = 32;
 /// The headers of every mail about an order, in order.
@@ -137,10 +143,6 @@ fn faults(recorded: &Recorded, expected: &str, parsed: &Value) -> Vec<String> {
     faults
 }
 
-fn from_environment(name: &str, usual: usize) -> usize {
-    std::env::var(name).map_or(usual, |text| text.parse().unwrap())
-}
-
 /// What has been seen so far.
 #[derive(Default)]
 struct Count {
@@ -215,17 +217,12 @@ async fn round(
     assert!(arrived.is_empty(), "mails that nobody sent: {arrived:?}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn no_string_of_a_caller_changes_a_mail() {
-    let Some(mut parser) = MailParser::start() else {
-        return;
-    };
-    let wanted = from_environment("TIDINGS_MIME_STRINGS", 20_000);
-    let seed = from_environment("TIDINGS_MIME_SEED", 7);
-    let mut hostile = Hostile::new(seed as u64);
+/// Sends so many strings, or some more, in mails of several shops, for each shop has a name of its own. `None`: nothing here reads mails.
+async fn send(wanted: usize, seed: u64) -> Option<Count> {
+    let mut parser = MailParser::start()?;
+    let mut hostile = Hostile::new(seed);
     let recorder = Recorder::start().await;
     let mut count = Count::default();
-    // Several shops, for each has a name of its own.
     let per_shop = (wanted / 81 / 5).clamp(AT_ONCE, 1_000);
     while count.strings < wanted {
         let gateway = open_shop(recorder.port, &mut hostile, &mut count).await;
@@ -245,4 +242,34 @@ async fn no_string_of_a_caller_changes_a_mail() {
         refused * 2 < count.strings,
         "too few strings are left to prove anything"
     );
+    Some(count)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_string_of_a_caller_changes_a_mail() {
+    send(20_000, 7).await;
+}
+
+/// In rounds, each added to the record when it has found nothing.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "long; make faults runs it"]
+async fn the_rows_asked_for() {
+    let asked = |name: &str| std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set"));
+    if !asked("TIDINGS_TEST_ROWS").split(',').any(|row| row == ROW) {
+        return;
+    }
+    let mut left: usize = asked("TIDINGS_TEST_COUNT").parse().unwrap();
+    while left > 0 {
+        let seed = SystemClock.now().as_microsecond().unsigned_abs();
+        let Some(count) = send(left.min(ROUND), seed).await else {
+            return;
+        };
+        left = left.saturating_sub(count.strings);
+        let run = Run {
+            deaths: u64::try_from(count.strings).unwrap(),
+            intents: u64::try_from(count.mails).unwrap(),
+            ..Run::default()
+        };
+        report::record(matrix::named(ROW), run);
+    }
 }

@@ -1,5 +1,5 @@
 //! The rows of the fault matrix, as its page lists them. How each is run stands in `rows.rs`, and for those that need no process of
-//! their own in `tests/delivery/rows.rs`.
+//! their own in `tests/delivery/rows.rs` and `tests/bad_input/strings.rs`.
 
 /// A fault and what must hold under it.
 pub(crate) struct Row {
@@ -83,6 +83,12 @@ pub(crate) const ALL: &[Row] = &[
         promise: "killed for want of memory: nothing acknowledged is lost",
         wanted: 20,
         unit: "kills",
+    },
+    Row {
+        name: "MIME",
+        promise: "strings that try to break out, in every field that reaches a mail: the headers, envelope, parts and lines of any other mail",
+        wanted: 1_000_000,
+        unit: "strings",
     },
 ];
 

@@ -111,21 +111,24 @@ pub(crate) fn make_page() {
     std::fs::write(page(), write(&read())).unwrap();
 }
 
+/// What was built: the commit, and whether something was changed beside this record.
 fn commit() -> String {
-    let said = Command::new("git")
-        .args([
-            "describe",
-            "--always",
-            "--abbrev=10",
-            "--dirty",
-            "--exclude=*",
-        ])
-        .current_dir(root())
-        .output();
-    said.map_or_else(
-        |_| "unknown".to_owned(),
-        |said| String::from_utf8_lossy(&said.stdout).trim().to_owned(),
-    )
+    let git = |arguments: &[&str]| {
+        let said = Command::new("git")
+            .args(arguments)
+            .current_dir(root())
+            .output();
+        said.map(|said| String::from_utf8_lossy(&said.stdout).trim().to_owned())
+    };
+    let Ok(commit) = git(&["rev-parse", "--short=10", "HEAD"]) else {
+        return "unknown".to_owned();
+    };
+    let changed = git(&["status", "--porcelain", "--", ":!docs/fault-matrix.*"]);
+    if changed.is_ok_and(|changed| changed.is_empty()) {
+        commit
+    } else {
+        commit + "-dirty"
+    }
 }
 
 const HEAD: &str = "# Faults: what was promised, what was tried, what came of it
@@ -141,7 +144,8 @@ the connection on some; afterwards a judge holds callers, ledger and store again
 - **ambiguous**: tries whose outcome nobody knows. **in flight**: attempts being handed over at the median death.
 - **restart**: from the start of the process to the first message received, in milliseconds; of F7 from the end of the shortage until new calls
   are answered and messages received.
-- F12, F13 and F16 are trials of `tests/delivery` on a clock of their own; the intents of F22 are minutes that were compared.
+- F12, F13 and F16 are trials of `tests/delivery` on a clock of their own; the intents of F22 are minutes that were compared, those
+  of MIME mails.
 
 ";
 
