@@ -16,6 +16,7 @@ pub mod intent;
 pub mod locale;
 pub mod notification;
 pub mod policy;
+pub mod pulse;
 pub mod quiet_hours;
 pub mod reason;
 pub mod rejection;

@@ -27,12 +27,13 @@ use crate::domain::customer::Profile;
 use crate::domain::hex::hex;
 use crate::domain::id::{Ids, chance};
 use crate::domain::notification::AttemptResult;
+use crate::domain::pulse::Pulse;
 use crate::domain::reason::Reason;
 use crate::domain::sms;
 use crate::event;
 use crate::failpoint::{self, Point};
 use crate::gate::Gates;
-use crate::provider::{Handover, Provider, clean_reply};
+use crate::provider::{About, Handover, Provider, clean_reply};
 use crate::queue::{Consumer, Job, Queue};
 use crate::render::{Filling, Links, render};
 use crate::settle::{Tried, reply, settle};
@@ -61,6 +62,8 @@ pub struct Worker {
     pub clock: Arc<dyn Clock>,
     /// For attempts.
     pub ids: Arc<Ids>,
+    /// Whether others still count on this process.
+    pub pulse: Arc<Pulse>,
 }
 
 /// Starts the pools, `size` workers for each channel and lane; they end when queue and gates are closed and each has finished what it
@@ -210,7 +213,11 @@ impl Worker {
 
         failpoint::hit(Point::AfterAttempt);
         let started = self.clock.now();
-        let handover = provider.send(&filled.outgoing).await;
+        let handover = if self.pulse.may_send() {
+            provider.send(&filled.outgoing).await
+        } else {
+            not_heard_of()
+        };
         failpoint::hit(Point::AfterReply);
         let now = self.clock.now();
         permit.tell(handover.sign());
@@ -385,6 +392,16 @@ impl Worker {
     async fn wait_for_store(&self, error: &StoreError) {
         event::store_failed("worker", error);
         tokio::time::sleep(STORE_PAUSE).await;
+    }
+}
+
+/// In the place of a hand-over that does not begin: whoever took over in the meantime may have sent already.
+fn not_heard_of() -> Handover {
+    Handover::Retry {
+        after: None,
+        throttled: false,
+        about: About::Message,
+        reply: "nothing was sent: the store has not heard of this process for too long".into(),
     }
 }
 

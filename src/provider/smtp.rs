@@ -23,6 +23,7 @@ use super::{About, Handover, Provider, reply_for};
 use crate::domain::channel::Channel;
 use crate::domain::clock::Clock;
 use crate::domain::content::Outgoing;
+use crate::domain::pulse::Pulse;
 
 mod line;
 mod mime;
@@ -104,6 +105,7 @@ pub struct Smtp {
     settings: SmtpSettings,
     tls: TlsConnector,
     clock: Arc<dyn Clock>,
+    pulse: Arc<Pulse>,
     room: Semaphore,
     /// Connections that ended their last mail without any doubt. One in use is not among them.
     kept: Mutex<Vec<Session>>,
@@ -138,10 +140,18 @@ impl Smtp {
         Ok(Self {
             tls,
             clock,
+            pulse: Arc::new(Pulse::alone()),
             room: Semaphore::new(settings.max_connections.clamp(1, 1_000)),
             kept: Mutex::default(),
             settings,
         })
+    }
+
+    /// With a process that may lose its right to hand over between the first byte and the final dot.
+    #[must_use]
+    pub fn with_pulse(mut self, pulse: Arc<Pulse>) -> Self {
+        self.pulse = pulse;
+        self
     }
 
     async fn deliver(&self, outgoing: &Outgoing, mail: &Mail) -> Handover {
@@ -204,7 +214,7 @@ impl Smtp {
             Ok(reply) => return Course::Done(refused(outgoing, Step::Data, &reply)),
             Err(why) => return Course::Done(broken(outgoing, &why)),
         }
-        Course::Done(match session.body(&mail.bytes).await {
+        Course::Done(match session.body(&mail.bytes, &self.pulse).await {
             BodyEnd::Answered(reply) if reply.code == 250 => {
                 self.keep(session);
                 accepted(outgoing, &reply)
@@ -214,6 +224,8 @@ impl Smtp {
             }
             BodyEnd::Answered(reply) => refused(outgoing, Step::Mail, &reply),
             BodyEnd::Unclear(why) => unknown(outgoing, &why),
+            // Nothing that the server did.
+            BodyEnd::Unsent(why) if !self.pulse.may_send() => retry(outgoing, About::Message, &why),
             BodyEnd::Unsent(why) => broken(outgoing, &why),
         })
     }

@@ -15,6 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
+use crate::domain::pulse::Pulse;
 use crate::failpoint::{self, Point};
 
 /// More than this without a new command is not a reply.
@@ -25,6 +26,10 @@ const MAX_REPLY_LINES: usize = 256;
 
 /// What lettre writes after a body, in a write of its own. It cannot be part of a body, whose dots are doubled.
 const FINAL_DOT: &[u8] = b"\r\n.\r\n";
+
+/// Why a mail is not ended.
+const NOT_HEARD_OF: &str =
+    "the store has not heard of this process for too long, so that another one may have taken over";
 
 /// A connection to a server; clones share it. Only one task uses it at a time.
 #[derive(Clone, Debug)]
@@ -39,6 +44,8 @@ struct State {
     heard: Vec<u8>,
     lines: usize,
     dot_begun: bool,
+    /// Without it no final dot leaves.
+    pulse: Option<Arc<Pulse>>,
 }
 
 #[derive(Debug)]
@@ -58,6 +65,7 @@ impl Line {
             heard: Vec::new(),
             lines: 0,
             dot_begun: false,
+            pulse: None,
         })))
     }
 
@@ -83,6 +91,11 @@ impl Line {
         state.heard.clear();
         state.lines = 0;
         state.dot_begun = false;
+    }
+
+    /// From now on a final dot leaves only while this process may hand over.
+    pub(super) fn heed(&self, pulse: &Arc<Pulse>) {
+        self.lock().pulse = Some(Arc::clone(pulse));
     }
 
     /// All bytes since [`Line::listen`].
@@ -171,6 +184,9 @@ impl AsyncWrite for Line {
         let mut state = self.lock();
         let is_dot = bytes == FINAL_DOT;
         if is_dot {
+            if state.pulse.as_ref().is_some_and(|pulse| !pulse.may_send()) {
+                return Poll::Ready(Err(io::Error::other(NOT_HEARD_OF)));
+            }
             state.dot_begun = true;
         }
         let written = std::task::ready!(match &mut state.socket {

@@ -21,6 +21,7 @@ use tokio_rustls::TlsConnector;
 use super::line::{Line, Socket};
 use super::reply::{Heard, Reply, read};
 use super::{SmtpSettings, TlsMode};
+use crate::domain::pulse::Pulse;
 
 /// A body leaves at no less than this many bytes a second, on top of the deadline of the final dot.
 const SLOWEST_BODY_BYTES_PER_SECOND: u64 = 32 * 1024;
@@ -139,11 +140,12 @@ impl Session {
     }
 
     /// The body and the final dot, after DATA was answered by 354.
-    pub(super) async fn body(&mut self, bytes: &[u8]) -> BodyEnd {
+    pub(super) async fn body(&mut self, bytes: &[u8], pulse: &Arc<Pulse>) -> BodyEnd {
         if !self.line.is_quiet() {
             return BodyEnd::Unsent("the server answered before it had the mail".to_owned());
         }
         self.line.listen();
+        self.line.heed(pulse);
         let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         let deadline =
             self.data_deadline + Duration::from_secs(size / SLOWEST_BODY_BYTES_PER_SECOND);
