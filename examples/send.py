@@ -3,6 +3,10 @@
 
   send.py TEMPLATE --to CUSTOMER|MAIL|+PHONE [--var KEY=TEXT | --var KEY:=JSON]... [--data FILE.json] [--address HOST:PORT]
 
+A gateway that knows its callers is told who calls by files that the environment names: TIDINGS_API_KEY_FILE with an API key, or
+TIDINGS_CERTIFICATE_FILE and TIDINGS_KEY_FILE; TIDINGS_CA_FILE is the authority of the gateway's own certificate. With an address that starts
+with https://, or any of the certificate files, the connection is TLS. A key is not sent without it but to this machine.
+
 The client is made from the project's .proto files when it runs, by grpcio-tools, so there is nothing generated to keep. Calls are
 repeated when the server is away, by proto/tidings/service_config.json. Needs scripts/requirements.txt.
 
@@ -77,6 +81,40 @@ def intent(options) -> dict:
     return wanted
 
 
+def named_file(variable: str) -> bytes | None:
+    """What is in the file that a variable names."""
+    name = os.environ.get(variable, "")
+    return Path(name).read_bytes() if name else None
+
+
+class Key(grpc.AuthMetadataPlugin):
+    """Shows an API key with every call."""
+
+    def __init__(self, key: str):
+        self._metadata = (("authorization", f"Bearer {key}"),)
+
+    def __call__(self, context, callback):
+        callback(self._metadata, None)
+
+
+def connected(address: str, options: list) -> grpc.Channel:
+    """A channel as the environment says."""
+    authority, certificate, private = map(named_file, (
+        "TIDINGS_CA_FILE", "TIDINGS_CERTIFICATE_FILE", "TIDINGS_KEY_FILE"))
+    key = (named_file("TIDINGS_API_KEY_FILE") or b"").decode("ascii").strip()
+    target = address.removeprefix("http://").removeprefix("https://")
+    if address.startswith("https://") or authority or certificate:
+        secrets = grpc.ssl_channel_credentials(authority, private, certificate)
+    elif not key:
+        return grpc.insecure_channel(target, options=options)
+    else:
+        # Refuses any other machine by itself.
+        secrets = grpc.local_channel_credentials()
+    if key:
+        secrets = grpc.composite_channel_credentials(secrets, grpc.metadata_call_credentials(Key(key)))
+    return grpc.secure_channel(target, secrets, options=options)
+
+
 def refusal(error: grpc.RpcError) -> dict:
     answer = {"code": error.code().name, "message": error.details()}
     status = rpc_status.from_call(error)
@@ -107,9 +145,11 @@ def main() -> int:
     request = json_format.ParseDict({"intent": wanted, "requestId": options.request_id or str(uuid.uuid4()),
                                      "validateOnly": options.dry_run}, messages.SendNotificationRequest())
     retries = (PROTO / "tidings" / "service_config.json").read_text(encoding="utf-8")
-    target = options.address.removeprefix("http://")
-    with grpc.insecure_channel(target, options=[("grpc.service_config", retries),
-                                                ("grpc.enable_http_proxy", 0)]) as channel:
+    try:
+        channel = connected(options.address, [("grpc.service_config", retries), ("grpc.enable_http_proxy", 0)])
+    except (OSError, ValueError) as fault:
+        parser.error(str(fault))
+    with channel:
         try:
             reply = stubs.NotificationServiceStub(channel).SendNotification(request, timeout=options.timeout)
         except grpc.RpcError as error:

@@ -8,16 +8,17 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::StreamExt as _;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tonic::Request;
 use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
 use tonic::transport::Server;
+use tonic::{Request, Status};
 
+use crate::domain::caller::Caller;
 use crate::domain::clock::Clock;
 use crate::domain::rejection::{Rejection, RejectionReason};
-use crate::domain::shop::Identity;
 use crate::intake::Intake;
 use crate::proto;
 use crate::proto::customer_service_server::CustomerServiceServer;
@@ -25,6 +26,7 @@ use crate::proto::notification_service_server::NotificationServiceServer;
 use crate::proto::template_service_server::TemplateServiceServer;
 use crate::store::Store;
 
+mod access;
 pub mod convert;
 mod customers;
 pub mod errors;
@@ -35,6 +37,7 @@ mod notifications;
 pub mod page;
 mod templates;
 
+pub use access::Callers;
 use guard::Guarded;
 pub use health::Health;
 
@@ -58,8 +61,10 @@ pub struct Doors {
     pub catalog: Arc<crate::catalog::Catalog>,
     /// The time.
     pub clock: Arc<dyn Clock>,
-    /// Who every caller is, as long as callers have no credentials.
-    pub identity: Identity,
+    /// Who may call.
+    pub callers: Callers,
+    /// The certificate to show and the authority of callers' certificates; `None`: no TLS.
+    pub tls: Option<Arc<rustls::ServerConfig>>,
     /// Seals page tokens; processes behind one address share it.
     pub token_key: [u8; 32],
 }
@@ -99,16 +104,18 @@ struct Shared {
     store: Arc<dyn Store>,
     catalog: Arc<crate::catalog::Catalog>,
     clock: Arc<dyn Clock>,
-    identity: Identity,
     tokens: page::Tokens,
     /// Ends the streams, which otherwise never end.
     stopping: CancellationToken,
 }
 
 impl Shared {
-    /// Who is calling. The one place where a credential becomes an identity.
-    fn identity_of<T>(&self, _request: &Request<T>) -> Identity {
-        self.identity.clone()
+    /// Who is calling, as the gate ([`access`]) has found. A request that did not come through it is refused.
+    fn caller_of<T>(&self, request: &Request<T>) -> Result<Arc<Caller>, Status> {
+        let caller = request.extensions().get::<Arc<Caller>>();
+        caller
+            .cloned()
+            .ok_or_else(|| errors::refuse(access::unknown()))
     }
 }
 
@@ -135,7 +142,6 @@ pub fn routes(
         store: doors.store,
         catalog: doors.catalog,
         clock: doors.clock,
-        identity: doors.identity,
         tokens: page::Tokens::new(doors.token_key),
         stopping,
     });
@@ -169,7 +175,10 @@ pub fn routes(
             .add_service(described().build_v1().map_err(DoorError::Reflection)?)
             .add_service(described().build_v1alpha().map_err(DoorError::Reflection)?);
     }
-    Ok(routes.prepare())
+    // Before all of them, also those that a later release adds.
+    let gates = access::Gates::new(doors.callers);
+    let gated = routes.into_axum_router().layer(gates);
+    Ok(Routes::from(gated).prepare())
 }
 
 /// Serves until `shutdown`, then says NOT_SERVING, ends the streams, and lets calls that have begun finish for at most
@@ -185,8 +194,13 @@ pub async fn serve(
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), DoorError> {
     let stopping = CancellationToken::new();
+    let tls = doors.tls.clone();
     let routes = routes(doors, settings, &health, stopping.clone())?;
     let incoming = listen::incoming(listener, settings.max_connections);
+    let incoming = match tls {
+        Some(tls) => listen::secured(incoming, tls, settings.max_connections).left_stream(),
+        None => incoming.right_stream(),
+    };
     let streams = usize::try_from(MAX_STREAMS).unwrap_or(usize::MAX);
     let server = Server::builder()
         .max_concurrent_streams(MAX_STREAMS)

@@ -18,6 +18,7 @@ mod customers;
 mod explain;
 mod failure;
 mod input;
+mod keys;
 mod notifications;
 mod output;
 mod parse;
@@ -30,13 +31,15 @@ mod templates;
 
 pub use args::{
     BenchOptions, BenchPart, Chaos, Cli, Command, ContentOptions, CustomersCommand, DemoOptions,
-    DevOptions, DoctorOptions, ExplainOptions, NotificationsCommand, Part, PreferencesOptions,
-    RenderOptions, SendOptions, ServeOptions, TailOptions, TemplatesCommand, UpsertOptions,
+    DevOptions, DoctorOptions, ExplainOptions, KeysCommand, NotificationsCommand, Part,
+    PreferencesOptions, RenderOptions, SendOptions, ServeOptions, TailOptions, TemplatesCommand,
+    UpsertOptions,
 };
 
 pub use bar::Bar;
 pub use screen::{Canvas, Size, complain, document, line, listing, table};
 
+use crate::client::Target;
 use failure::{Exit, Failure};
 use output::Output;
 
@@ -75,7 +78,7 @@ pub async fn run(cli: Cli, hosts: &dyn Hosts) -> ExitCode {
             options.json = cli.json;
             hosts.bench(options).await
         }
-        command => match talk(&cli.address, cli.json, command).await {
+        command => match talk(&cli.access.target(cli.address), cli.json, command).await {
             Ok(()) => Exit::Done as i32,
             Err(failure) => tell(&failure),
         },
@@ -85,15 +88,16 @@ pub async fn run(cli: Cli, hosts: &dyn Hosts) -> ExitCode {
 }
 
 /// The commands that talk to a gateway.
-async fn talk(address: &str, json: bool, command: Command) -> Result<(), Failure> {
+async fn talk(target: &Target, json: bool, command: Command) -> Result<(), Failure> {
     let mut output = Output::standard(json);
     match command {
-        Command::Send(options) => send::run(address, &mut output, options).await,
-        Command::Explain(options) => explain::run(address, &mut output, options).await,
-        Command::Tail(options) => tail::run(address, &mut output, options).await,
-        Command::Notifications(command) => notifications::run(address, &mut output, command).await,
-        Command::Customers(command) => customers::run(address, &mut output, command).await,
-        Command::Templates(command) => templates::run(address, &mut output, command).await,
+        Command::Send(options) => send::run(target, &mut output, options).await,
+        Command::Explain(options) => explain::run(target, &mut output, options).await,
+        Command::Tail(options) => tail::run(target, &mut output, options).await,
+        Command::Notifications(command) => notifications::run(target, &mut output, command).await,
+        Command::Customers(command) => customers::run(target, &mut output, command).await,
+        Command::Templates(command) => templates::run(target, &mut output, command).await,
+        Command::Keys(command) => keys::run(&mut output, &command),
         Command::Completions { shell } => completions(shell),
         // The hosts were taken out before.
         Command::Demo(_)
@@ -153,6 +157,10 @@ mod tests {
             "customers import customers.jsonl",
             "templates render order.shipped --locale de --part html",
             "completions bash",
+            "keys new",
+            "keys new --out orders.key --json",
+            "tail --address https://gateway.shop.example --api-key-file k --ca-file c",
+            "--certificate-file c --key-file k notifications cancel --key k",
             "bench",
             "bench accept render --seconds 1 --callers 8 --json --data d --chart c.svg",
             "bench all --quick --stored 20000",
@@ -183,6 +191,8 @@ mod tests {
             "demo --speed 0x",
             "dev --chaos fax=5%",
             "completions dos",
+            "keys",
+            "keys new orders",
             "bench speed",
             "bench --seconds 0",
             "bench --callers 0",

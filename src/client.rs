@@ -1,10 +1,11 @@
 //! L4: the command line's way to a running gateway.
 //!
-//! Connects once, gives the three services as their generated clients, and turns what went wrong into lines that a person
+//! Connects once, in the clear or by TLS, shows the caller's key or certificate, gives the three services as their generated clients, and turns what went wrong into lines that a person
 //! can act on. Does not retry: the person, or the script, decides.
 
 use std::time::Duration;
 
+use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
@@ -12,6 +13,11 @@ use tonic_types::StatusExt as _;
 use crate::proto::customer_service_client::CustomerServiceClient;
 use crate::proto::notification_service_client::NotificationServiceClient;
 use crate::proto::template_service_client::TemplateServiceClient;
+
+mod target;
+
+pub use target::Target;
+use target::{Credential, Prepared};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const KEEPALIVE: Duration = Duration::from_secs(20);
@@ -21,8 +27,11 @@ const MAX_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
 /// A connection to a gateway. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Client {
-    channel: Channel,
+    line: Line,
 }
+
+/// A connection that shows the caller's key with every call.
+type Line = InterceptedService<Channel, Credential>;
 
 /// Why a call did not do what was asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -35,6 +44,9 @@ pub enum ClientError {
         /// What the network said.
         cause: String,
     },
+    /// The address, the key or a certificate cannot be used; nothing was sent.
+    #[error("{0}")]
+    Unusable(String),
     /// The gateway said no.
     #[error(transparent)]
     Refused(Refusal),
@@ -57,60 +69,71 @@ pub struct Refusal {
 }
 
 impl Client {
-    /// Connects to `host:port` or `http://host:port`.
+    /// Connects to `host:port` or `http://host:port`, without a credential.
     ///
     /// # Errors
     /// [`ClientError::Unreachable`], also for an address that is none.
     pub async fn connect(address: &str) -> Result<Self, ClientError> {
+        Self::connect_to(&Target::at(address)).await
+    }
+
+    /// Connects as the target says.
+    ///
+    /// # Errors
+    /// [`ClientError::Unusable`] for files that cannot be used and a key that would cross the network in the clear, else as
+    /// [`Client::connect`].
+    pub async fn connect_to(target: &Target) -> Result<Self, ClientError> {
         let unreachable = |cause: String| ClientError::Unreachable {
-            address: address.to_owned(),
+            address: target.address.clone(),
             cause,
         };
-        let uri = match address.split_once("://") {
-            None => format!("http://{address}"),
-            Some(("http", _)) => address.to_owned(),
-            Some((scheme, _)) => {
-                return Err(unreachable(format!(
-                    "{scheme}:// is not supported; give host:port"
-                )));
-            }
-        };
-        let endpoint = Endpoint::from_shared(uri)
+        let Prepared {
+            uri,
+            tls,
+            credential,
+        } = target.prepare()?;
+        let mut endpoint = Endpoint::from_shared(uri)
             .map_err(|_| unreachable("not an address; give host:port".to_owned()))?
             .connect_timeout(CONNECT_TIMEOUT)
             .http2_keep_alive_interval(KEEPALIVE)
             .keep_alive_while_idle(true);
+        if let Some(tls) = tls {
+            endpoint = endpoint
+                .tls_config(tls)
+                .map_err(|error| ClientError::Unusable(root_cause(&error)))?;
+        }
         let channel = endpoint
             .connect()
             .await
             .map_err(|error| unreachable(root_cause(&error)))?;
-        Ok(Self { channel })
+        Ok(Self {
+            line: InterceptedService::new(channel, credential),
+        })
     }
 
     /// Sending, following, explaining.
-    pub fn notifications(&self) -> NotificationServiceClient<Channel> {
-        NotificationServiceClient::new(self.channel.clone())
+    pub fn notifications(&self) -> NotificationServiceClient<Line> {
+        NotificationServiceClient::new(self.line.clone())
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
     }
 
     /// Customers and their choices.
-    pub fn customers(&self) -> CustomerServiceClient<Channel> {
-        CustomerServiceClient::new(self.channel.clone())
-            .max_decoding_message_size(MAX_MESSAGE_BYTES)
+    pub fn customers(&self) -> CustomerServiceClient<Line> {
+        CustomerServiceClient::new(self.line.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES)
     }
 
     /// Templates.
-    pub fn templates(&self) -> TemplateServiceClient<Channel> {
-        TemplateServiceClient::new(self.channel.clone())
-            .max_decoding_message_size(MAX_MESSAGE_BYTES)
+    pub fn templates(&self) -> TemplateServiceClient<Line> {
+        TemplateServiceClient::new(self.line.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES)
     }
 }
 
 impl ClientError {
-    /// What the process ends with: 5 when no gateway answers, else 1.
+    /// What the process ends with: 5 when no gateway answers, 2 when it was asked wrongly, else 1.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Unreachable { .. } => 5,
+            Self::Unusable(_) => 2,
             Self::Refused(_) => 1,
         }
     }

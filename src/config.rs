@@ -11,15 +11,20 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::domain::caller::KnownCaller;
 use crate::domain::channel::{Channel, Lane};
+use crate::domain::shop::Identity;
 
+mod callers;
 mod layers;
 mod nearest;
 mod providers;
 mod reader;
 mod secret;
+mod tls;
 
 pub use providers::{OutboxSettings, Provider, ProviderKind};
+pub use tls::Tls;
 
 use layers::{Entries, Origin};
 use reader::{MEBIBYTE, Reader};
@@ -35,6 +40,8 @@ pub const EXIT_CODE: u8 = 64;
 pub struct Config {
     /// Where it listens and how it ends.
     pub server: Server,
+    /// Who may call, by name; empty: nobody is asked who they are, and only this machine can call.
+    pub callers: Vec<KnownCaller>,
     /// Where everything is kept.
     pub store: Store,
     /// How ready work travels.
@@ -56,6 +63,10 @@ pub struct Server {
     pub grpc_address: SocketAddr,
     /// Console, health, metrics.
     pub console_address: SocketAddr,
+    /// The caller whose notifications the console shows; `None`: the first by name.
+    pub console_caller: Option<String>,
+    /// What gRPC is encrypted with; `None`: nothing.
+    pub tls: Option<Tls>,
     /// Whether the interface can be asked for.
     pub reflection: bool,
     /// How long work in flight may take after SIGTERM.
@@ -237,9 +248,21 @@ impl Config {
             .find(|provider| provider.channel == channel)
     }
 
+    /// Whose notifications the console shows.
+    pub fn console_identity(&self) -> Identity {
+        let chosen = self.server.console_caller.as_deref();
+        self.callers
+            .iter()
+            .map(|known| &known.caller.identity)
+            .find(|identity| chosen.is_none_or(|name| identity.caller.as_str() == name))
+            .cloned()
+            .unwrap_or_else(Identity::local)
+    }
+
     /// Asks every question before any answer is used, so that all faults are told at once.
     fn read(reader: &mut Reader) -> Option<Self> {
-        let server = Server::read(reader);
+        let callers = callers::read(reader);
+        let server = Server::read(reader, &callers);
         let store = Store::read(reader);
         let queue = Queue::read(reader);
         let catalog = Catalog::read(reader);
@@ -250,6 +273,7 @@ impl Config {
         let providers = providers::read(reader);
         Some(Self {
             server: server?,
+            callers,
             store: store?,
             queue: queue?,
             catalog: catalog?,
@@ -265,16 +289,34 @@ impl Config {
 }
 
 impl Server {
-    fn read(reader: &mut Reader) -> Option<Self> {
+    fn read(reader: &mut Reader, callers: &[KnownCaller]) -> Option<Self> {
+        let grpc_origin = reader.origin("server.grpc_address");
         let console_origin = reader.origin("server.console_address");
-        let grpc = reader.loopback("server.grpc_address");
-        let console = reader.loopback("server.console_address");
+        let grpc = reader.address("server.grpc_address");
+        let console = reader.address("server.console_address");
+        let console_caller = console_caller(reader, callers);
+        // A certificate that was given and is refused is a fault of its own.
+        let wants_tls = reader.is_said("server.tls.certificate_file");
+        let tls = tls::read(reader);
         let reflection = reader.switch("server.reflection");
         let drain = reader.duration(
             "server.drain",
             &(Duration::from_secs(1)..=Duration::from_secs(600)),
         );
         let (grpc, console) = (grpc?, console?);
+        refuse_strangers(reader, &grpc_origin, grpc, callers, wants_tls);
+        let knows_clients = tls.as_ref().is_some_and(|tls| tls.knows_clients);
+        if wants_tls == tls.is_some() && !knows_clients {
+            refuse_unverified(reader, callers);
+        }
+        if !console.ip().is_loopback() {
+            reader.refuse_reachable(
+                &console_origin,
+                "server.console_address",
+                console,
+                "the console asks nobody who they are: put a proxy that does before it",
+            );
+        }
         if same_door(grpc, console) {
             reader.fault(
                 &console_origin,
@@ -285,9 +327,57 @@ impl Server {
         Some(Self {
             grpc_address: grpc,
             console_address: console,
+            console_caller,
+            tls,
             reflection: reflection?,
             drain: drain?,
         })
+    }
+}
+
+/// The caller that the console stands for.
+fn console_caller(reader: &mut Reader, callers: &[KnownCaller]) -> Option<String> {
+    let path = "server.console_caller";
+    let origin = reader.origin(path);
+    let chosen = reader.optional_text(path)?;
+    let known = |caller: &&KnownCaller| caller.caller.identity.caller.as_str() == chosen;
+    if !callers.iter().any(|caller| known(&caller)) {
+        let what = format!("is {chosen:?}, and there is no section [callers.{chosen}]");
+        reader.fault(&origin, path, &what);
+    }
+    Some(chosen)
+}
+
+/// Whoever can be reached by other machines knows its callers, and hears their keys through TLS only.
+fn refuse_strangers(
+    reader: &mut Reader,
+    origin: &Origin,
+    grpc: SocketAddr,
+    callers: &[KnownCaller],
+    tls: bool,
+) {
+    let why = if grpc.ip().is_loopback() || (tls && !callers.is_empty()) {
+        return;
+    } else if callers.is_empty() {
+        "callers must be known then: add a section [callers.NAME] for each and a certificate in [server.tls]"
+    } else {
+        "what callers send, their keys too, would cross the network in the clear: set server.tls.certificate_file and server.tls.key_file"
+    };
+    reader.refuse_reachable(origin, "server.grpc_address", grpc, why);
+}
+
+/// A certificate's name means something only when an authority that is trusted here has signed it.
+fn refuse_unverified(reader: &mut Reader, callers: &[KnownCaller]) {
+    let certified = callers
+        .iter()
+        .filter(|one| !one.certificate_names.is_empty());
+    for known in certified {
+        let path = format!("callers.{}.certificate_names", known.caller.identity.caller);
+        reader.fault(
+            &Origin::Default,
+            &path,
+            "cannot be verified; name the authority that signs callers' certificates as server.tls.client_ca_file",
+        );
     }
 }
 

@@ -3,6 +3,7 @@
 pub mod address;
 pub mod breaker;
 pub mod budget;
+pub mod caller;
 pub mod channel;
 pub mod clock;
 pub mod content;

@@ -22,6 +22,11 @@ pub fn rejected(reason: RejectionReason) {
     counter!("tidings_intents_total", "category" => "", "outcome" => "rejected", "reason" => reason.as_str()).increment(1);
 }
 
+/// A call was refused before it reached a service: who called is not known, or may not.
+pub fn call_refused(reason: RejectionReason) {
+    counter!("tidings_calls_refused_total", "reason" => reason.as_str()).increment(1);
+}
+
 /// A verdict was reached.
 pub fn decided(status: Status, category: Category) {
     counter!("tidings_decisions_total", "reason" => status.reason.as_str(), "category" => category.as_str()).increment(1);

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use crate::admit::{self, Admitted, Door};
 use crate::catalog::{Bundle, Catalog};
+use crate::domain::caller::{Caller, Scope};
 use crate::domain::clock::Clock;
 use crate::domain::decision::Decision;
 use crate::domain::draft::Draft;
@@ -59,11 +60,11 @@ impl Intake {
         }
     }
 
-    /// Takes drafts, each for itself or, `atomic`, all or none. The answers are in the order of `drafts`. With `atomic` and
+    /// Takes drafts of templates that the caller may send, each for itself or, `atomic`, all or none. The answers are in the order of `drafts`. With `atomic` and
     /// one bad draft, all are answered with the first bad one's rejection, which tells its place as `index`.
     pub async fn accept(
         &self,
-        identity: &Identity,
+        caller: &Caller,
         drafts: Vec<Draft>,
         atomic: bool,
     ) -> Vec<Result<Acceptance, Rejection>> {
@@ -72,8 +73,10 @@ impl Intake {
             .iter()
             .map(|draft| (draft.request_id.clone(), draft.payload_hash))
             .collect();
-        let checked = self.check(identity, drafts, now).await;
-        let checked = self.replay(identity, requests, checked).await;
+        let checked = self
+            .check(&caller.identity, Some(caller), drafts, now)
+            .await;
+        let checked = self.replay(&caller.identity, requests, checked).await;
         if atomic {
             let bad = checked
                 .iter()
@@ -103,23 +106,21 @@ impl Intake {
     ///
     /// # Errors
     /// The rejection that sending it would get.
-    pub async fn validate(
-        &self,
-        identity: &Identity,
-        draft: Draft,
-    ) -> Result<Notification, Rejection> {
+    pub async fn validate(&self, caller: &Caller, draft: Draft) -> Result<Notification, Rejection> {
         let now = self.clock.now();
-        let mut checked = self.check(identity, vec![draft], now).await;
+        let mut checked = self
+            .check(&caller.identity, Some(caller), vec![draft], now)
+            .await;
         let new = checked
             .pop()
             .unwrap_or_else(|| Err(internal("a draft was left without an answer")))?;
         Ok(new.notification)
     }
 
-    /// What would be decided about the draft at `at`, or now; nothing stored.
+    /// What would be decided about the draft at `at`, or now; nothing stored. Who asks need not be allowed to send it.
     ///
     /// # Errors
-    /// The rejection that sending it would get.
+    /// The rejection that sending it would get otherwise.
     pub async fn explain(
         &self,
         identity: &Identity,
@@ -129,7 +130,7 @@ impl Intake {
         // Nothing is stored, so nothing is remembered by its request id.
         DRY_RUN.clone_into(&mut draft.request_id);
         let now = at.unwrap_or_else(|| self.clock.now());
-        let mut checked = self.check(identity, vec![draft], now).await;
+        let mut checked = self.check(identity, None, vec![draft], now).await;
         let new = checked
             .pop()
             .unwrap_or_else(|| Err(internal("a draft was left without an answer")))?;
@@ -176,16 +177,18 @@ impl Intake {
             .collect()
     }
 
-    /// Checks drafts against templates, then asks the store once whether the customers that were only named exist.
+    /// Checks drafts against templates and, where there is one, what the sender may send; then asks the store once whether the
+    /// customers that were only named exist.
     async fn check(
         &self,
         identity: &Identity,
+        sender: Option<&Caller>,
         drafts: Vec<Draft>,
         now: Timestamp,
     ) -> Vec<Result<NewNotification, Rejection>> {
         let mut checked: Vec<_> = drafts
             .into_iter()
-            .map(|draft| self.admit(identity, draft, now))
+            .map(|draft| self.admit(identity, sender, draft, now))
             .collect();
         let needs_customer = |new: &NewNotification| new.notification.intent.contact.is_none();
         let named: HashSet<CustomerId> = checked
@@ -228,10 +231,14 @@ impl Intake {
     fn admit(
         &self,
         identity: &Identity,
+        sender: Option<&Caller>,
         draft: Draft,
         now: Timestamp,
     ) -> Result<NewNotification, Rejection> {
         let bundle = self.bundle(&draft.template_version)?;
+        if let Some(sender) = sender {
+            may_send(sender, &bundle, &draft.template)?;
+        }
         let policy = self.catalog.policy();
         let guest = |address: &_| self.store.guest(&identity.shop, address);
         let door = Door {
@@ -283,6 +290,25 @@ impl Intake {
             decision: None,
         }
     }
+}
+
+/// Whether the caller has the scope of the template's category. A template that is none is refused by the checks behind this.
+fn may_send(sender: &Caller, bundle: &Bundle, template: &str) -> Result<(), Rejection> {
+    let Some(manifest) = bundle.manifest(template) else {
+        return Ok(());
+    };
+    let scope = Scope::to_send(manifest.category);
+    if sender.may(scope) {
+        return Ok(());
+    }
+    Err(Rejection::new(
+        RejectionReason::PermissionDenied,
+        format!(
+            "{template} is {}: sending it needs the scope {scope}, which {} does not have",
+            manifest.category, sender.identity.caller
+        ),
+    )
+    .with("scope", scope.as_str()))
 }
 
 /// A draft that is not refused.

@@ -32,7 +32,7 @@ impl CustomerService for CustomerDoor {
         &self,
         request: Request<proto::UpsertCustomerRequest>,
     ) -> Result<Response<proto::UpsertCustomerResponse>, Status> {
-        let shop = self.shared.identity_of(&request).shop;
+        let shop = self.shop_of(&request)?;
         let change = profile_change(request.into_inner()).map_err(refuse)?;
         let changes = vec![self.change(change)];
         let customer = self.change_one(&shop, changes).await.map_err(refuse)?;
@@ -45,7 +45,7 @@ impl CustomerService for CustomerDoor {
         &self,
         request: Request<proto::BatchUpsertCustomersRequest>,
     ) -> Result<Response<proto::BatchUpsertCustomersResponse>, Status> {
-        let shop = self.shared.identity_of(&request).shop;
+        let shop = self.shop_of(&request)?;
         let requests = request.into_inner().requests;
         check_batch(requests.len()).map_err(refuse)?;
         let failed_requests = self.upsert_batch(&shop, requests).await.map_err(refuse)?;
@@ -58,7 +58,7 @@ impl CustomerService for CustomerDoor {
         &self,
         request: Request<proto::GetCustomerRequest>,
     ) -> Result<Response<proto::GetCustomerResponse>, Status> {
-        let shop = self.shared.identity_of(&request).shop;
+        let shop = self.shop_of(&request)?;
         let id = customer_name(&request.into_inner().name, "name").map_err(refuse)?;
         let customer = self.find(&shop, id).await?;
         Ok(Response::new(proto::GetCustomerResponse {
@@ -70,7 +70,7 @@ impl CustomerService for CustomerDoor {
         &self,
         request: Request<proto::DeleteCustomerRequest>,
     ) -> Result<Response<proto::DeleteCustomerResponse>, Status> {
-        let shop = self.shared.identity_of(&request).shop;
+        let shop = self.shop_of(&request)?;
         let id = customer_name(&request.into_inner().name, "name").map_err(refuse)?;
         let erased = self
             .shared
@@ -88,7 +88,7 @@ impl CustomerService for CustomerDoor {
         &self,
         request: Request<proto::GetPreferencesRequest>,
     ) -> Result<Response<proto::GetPreferencesResponse>, Status> {
-        let shop = self.shared.identity_of(&request).shop;
+        let shop = self.shop_of(&request)?;
         let id = customer_id(&request.into_inner().customer_id)
             .map_err(|why| refuse(bad_field("customer_id", why)))?;
         let customer = self.find(&shop, id).await?;
@@ -101,7 +101,7 @@ impl CustomerService for CustomerDoor {
         &self,
         request: Request<proto::UpdatePreferencesRequest>,
     ) -> Result<Response<proto::UpdatePreferencesResponse>, Status> {
-        let shop = self.shared.identity_of(&request).shop;
+        let shop = self.shop_of(&request)?;
         let known_topic = |topic: &str| self.shared.knows_topic(topic);
         let now = self.shared.clock.now();
         let change = preferences_change(request.into_inner(), now, &known_topic).map_err(refuse)?;
@@ -118,6 +118,12 @@ impl CustomerService for CustomerDoor {
 }
 
 impl CustomerDoor {
+    /// The shop whose customers the caller means.
+    fn shop_of<T>(&self, request: &Request<T>) -> Result<ShopId, Status> {
+        let caller = self.shared.caller_of(request)?;
+        Ok(caller.identity.shop.clone())
+    }
+
     pub(super) fn new(shared: Arc<Shared>) -> Self {
         Self { shared }
     }

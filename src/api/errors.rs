@@ -45,6 +45,8 @@ pub const fn code(reason: RejectionReason) -> Code {
         | R::CustomerNotFound
         | R::NotificationNotFound => Code::NotFound,
         R::RequestIdReused => Code::AlreadyExists,
+        R::Unauthenticated => Code::Unauthenticated,
+        R::PermissionDenied => Code::PermissionDenied,
         R::AlreadyFinal => Code::FailedPrecondition,
         R::EtagMismatch => Code::Aborted,
         R::StoreFull => Code::ResourceExhausted,
@@ -221,6 +223,8 @@ mod tests {
             (RejectionReason::CustomerNotFound, Code::NotFound),
             (RejectionReason::NotificationNotFound, Code::NotFound),
             (RejectionReason::RequestIdReused, Code::AlreadyExists),
+            (RejectionReason::Unauthenticated, Code::Unauthenticated),
+            (RejectionReason::PermissionDenied, Code::PermissionDenied),
             (RejectionReason::AlreadyFinal, Code::FailedPrecondition),
             (RejectionReason::EtagMismatch, Code::Aborted),
             (RejectionReason::StoreFull, Code::ResourceExhausted),

@@ -1,4 +1,5 @@
-//! Accepting connections from anybody: bounded in number, and none may sit there without speaking HTTP/2.
+//! Accepting connections from anybody: bounded in number, and none may sit there without speaking TLS, where it is served,
+//! and HTTP/2.
 //!
 //! The loop survives everything `accept` can say (RUSTSEC-2024-0376): a peer that has gone is forgotten, and when the process
 //! is out of file handles it waits until there are some again.
@@ -9,18 +10,24 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use futures::{Stream, stream};
+use futures::{Stream, StreamExt as _, stream};
+use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Sleep, sleep};
-use tonic::transport::server::{Connected, TcpConnectInfo};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tonic::transport::server::Connected;
+use webpki::EndEntityCert;
 
 /// How long to leave `accept` alone after it failed.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// A peer has this long to send the connection preface (RFC 9113, 3.4).
 const PREFACE_TIMEOUT: Duration = Duration::from_secs(10);
 const PREFACE_BYTES: usize = 24;
+/// A peer has this long for its part of the TLS handshake.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Connections, never ending, at most `max` at a time.
 pub(super) fn incoming(
@@ -32,6 +39,33 @@ pub(super) fn incoming(
         let connection = next(&listener, &permits).await;
         Some((Ok(connection), (listener, permits)))
     })
+}
+
+/// The same connections once each has shown what TLS asks of it; one that fails is closed, and none waits for another.
+pub(super) fn secured(
+    connections: impl Stream<Item = io::Result<Connection>>,
+    config: Arc<rustls::ServerConfig>,
+    max: usize,
+) -> impl Stream<Item = io::Result<Connection>> {
+    let acceptor = TlsAcceptor::from(config);
+    connections
+        .map(move |connection| {
+            let acceptor = acceptor.clone();
+            // On a task of its own: the signature that a handshake needs must not hold up the others.
+            tokio::spawn(async move { connection?.secure(&acceptor).await })
+        })
+        .buffer_unordered(max.max(1))
+        .filter_map(|shaken| {
+            let good = match shaken {
+                Ok(Ok(connection)) => Some(Ok(connection)),
+                Ok(Err(error)) => {
+                    tracing::debug!(%error, "a TLS handshake failed");
+                    None
+                }
+                Err(_) => None,
+            };
+            std::future::ready(good)
+        })
 }
 
 async fn next(listener: &TcpListener, permits: &Arc<Semaphore>) -> Connection {
@@ -55,10 +89,56 @@ async fn next(listener: &TcpListener, permits: &Arc<Semaphore>) -> Connection {
     }
 }
 
+/// What a peer has shown of itself, for every call on its connection.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Peer {
+    /// The URIs and DNS names in its certificate, which the transport has verified; none without one.
+    pub(super) certificate_names: Arc<[String]>,
+}
+
+impl Peer {
+    pub(super) fn certified(names: Vec<String>) -> Self {
+        Self {
+            certificate_names: names.into(),
+        }
+    }
+}
+
+/// The names by which a certificate identifies (its subject alternative names): URIs as they are, DNS names in lower case.
+fn names_in(certificate: &CertificateDer<'_>) -> Vec<String> {
+    let Ok(certificate) = EndEntityCert::try_from(certificate) else {
+        return Vec::new();
+    };
+    let uris = certificate.valid_uri_names().map(str::to_owned);
+    let hosts = certificate.valid_dns_names().map(str::to_ascii_lowercase);
+    uris.chain(hosts).collect()
+}
+
+/// What bytes go over.
+#[derive(Debug)]
+enum Socket {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// Either kind as what both can do.
+trait Line: AsyncRead + AsyncWrite + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Unpin> Line for T {}
+
+impl Socket {
+    fn line(&mut self) -> Pin<&mut dyn Line> {
+        match self {
+            Self::Plain(socket) => Pin::new(socket),
+            Self::Tls(stream) => Pin::new(stream.as_mut()),
+        }
+    }
+}
+
 /// A connection with its place among the permitted ones.
 #[derive(Debug)]
 pub(super) struct Connection {
-    socket: TcpStream,
+    socket: Socket,
+    peer: Peer,
     /// What is still missing of the preface, and until when.
     preface: Option<(usize, Pin<Box<Sleep>>)>,
     _permit: OwnedSemaphorePermit,
@@ -69,10 +149,28 @@ impl Connection {
         // Small frames go out at once; a socket that cannot do that works all the same.
         let _ = socket.set_nodelay(true);
         Self {
-            socket,
+            socket: Socket::Plain(socket),
+            peer: Peer::default(),
             preface: Some((PREFACE_BYTES, Box::pin(sleep(PREFACE_TIMEOUT)))),
             _permit: permit,
         }
+    }
+
+    /// Shakes hands; the time for the preface begins anew.
+    async fn secure(self, acceptor: &TlsAcceptor) -> io::Result<Self> {
+        let Socket::Plain(socket) = self.socket else {
+            return Ok(self);
+        };
+        let shaken = tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(socket)).await??;
+        let (_, session) = shaken.get_ref();
+        let certificate = session.peer_certificates().and_then(<[_]>::first);
+        let names = certificate.map(names_in).unwrap_or_default();
+        Ok(Self {
+            socket: Socket::Tls(Box::new(shaken)),
+            peer: Peer::certified(names),
+            preface: Some((PREFACE_BYTES, Box::pin(sleep(PREFACE_TIMEOUT)))),
+            _permit: self._permit,
+        })
     }
 
     fn note_read(&mut self, bytes: usize) {
@@ -92,7 +190,7 @@ impl AsyncRead for Connection {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        if let Poll::Ready(result) = Pin::new(&mut self.socket).poll_read(cx, buffer) {
+        if let Poll::Ready(result) = self.socket.line().poll_read(cx, buffer) {
             self.note_read(buffer.filled().len().saturating_sub(before));
             return Poll::Ready(result);
         }
@@ -110,15 +208,15 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.socket).poll_write(cx, bytes)
+        self.socket.line().poll_write(cx, bytes)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_flush(cx)
+        self.socket.line().poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_shutdown(cx)
+        self.socket.line().poll_shutdown(cx)
     }
 
     fn poll_write_vectored(
@@ -126,19 +224,22 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.socket).poll_write_vectored(cx, bytes)
+        self.socket.line().poll_write_vectored(cx, bytes)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.socket.is_write_vectored()
+        match &self.socket {
+            Socket::Plain(socket) => socket.is_write_vectored(),
+            Socket::Tls(stream) => stream.is_write_vectored(),
+        }
     }
 }
 
 impl Connected for Connection {
-    type ConnectInfo = TcpConnectInfo;
+    type ConnectInfo = Peer;
 
     fn connect_info(&self) -> Self::ConnectInfo {
-        self.socket.connect_info()
+        self.peer.clone()
     }
 }
 

@@ -49,8 +49,8 @@ impl NotificationService for Notifications {
         &self,
         request: Request<proto::SendNotificationRequest>,
     ) -> Result<Response<proto::SendNotificationResponse>, Status> {
-        let identity = self.shared.identity_of(&request);
-        let answer = batch::send(&self.shared, &identity, request.into_inner())
+        let caller = self.shared.caller_of(&request)?;
+        let answer = batch::send(&self.shared, &caller, request.into_inner())
             .await
             .map_err(refuse)?;
         Ok(Response::new(answer))
@@ -60,8 +60,8 @@ impl NotificationService for Notifications {
         &self,
         request: Request<proto::BatchSendNotificationsRequest>,
     ) -> Result<Response<proto::BatchSendNotificationsResponse>, Status> {
-        let identity = self.shared.identity_of(&request);
-        let answer = batch::send_batch(&self.shared, &identity, request.into_inner())
+        let caller = self.shared.caller_of(&request)?;
+        let answer = batch::send_batch(&self.shared, &caller, request.into_inner())
             .await
             .map_err(refuse)?;
         Ok(Response::new(answer))
@@ -73,8 +73,8 @@ impl NotificationService for Notifications {
         &self,
         request: Request<Streaming<proto::StreamNotificationsRequest>>,
     ) -> Result<Response<Self::StreamNotificationsStream>, Status> {
-        let identity = self.shared.identity_of(&request);
-        let answers = flow::answers(Arc::clone(&self.shared), identity, request.into_inner());
+        let caller = self.shared.caller_of(&request)?;
+        let answers = flow::answers(Arc::clone(&self.shared), caller, request.into_inner());
         Ok(Response::new(Box::pin(guarded(answers))))
     }
 
@@ -82,8 +82,10 @@ impl NotificationService for Notifications {
         &self,
         request: Request<proto::GetNotificationRequest>,
     ) -> Result<Response<proto::GetNotificationResponse>, Status> {
-        let identity = self.shared.identity_of(&request);
-        let record = self.find(&identity, &request.into_inner().name).await?;
+        let caller = self.shared.caller_of(&request)?;
+        let record = self
+            .find(&caller.identity, &request.into_inner().name)
+            .await?;
         Ok(Response::new(proto::GetNotificationResponse {
             notification: Some(wire_notification(&record)),
         }))
@@ -93,8 +95,8 @@ impl NotificationService for Notifications {
         &self,
         request: Request<proto::ListNotificationsRequest>,
     ) -> Result<Response<proto::ListNotificationsResponse>, Status> {
-        let identity = self.shared.identity_of(&request);
-        self.list(identity, &request.into_inner())
+        let caller = self.shared.caller_of(&request)?;
+        self.list(&caller.identity, &request.into_inner())
             .await
             .map(Response::new)
     }
@@ -103,8 +105,8 @@ impl NotificationService for Notifications {
         &self,
         request: Request<proto::CancelNotificationRequest>,
     ) -> Result<Response<proto::CancelNotificationResponse>, Status> {
-        let identity = self.shared.identity_of(&request);
-        self.cancel(&identity, request.into_inner())
+        let caller = self.shared.caller_of(&request)?;
+        self.cancel(&caller.identity, request.into_inner())
             .await
             .map(Response::new)
     }
@@ -113,8 +115,8 @@ impl NotificationService for Notifications {
         &self,
         request: Request<proto::ExplainNotificationRequest>,
     ) -> Result<Response<proto::ExplainNotificationResponse>, Status> {
-        let identity = self.shared.identity_of(&request);
-        self.explain(&identity, request.into_inner())
+        let caller = self.shared.caller_of(&request)?;
+        self.explain(&caller.identity, request.into_inner())
             .await
             .map(Response::new)
     }
@@ -125,7 +127,8 @@ impl NotificationService for Notifications {
         &self,
         request: Request<proto::WatchNotificationsRequest>,
     ) -> Result<Response<Self::WatchNotificationsStream>, Status> {
-        let identity = self.shared.identity_of(&request);
+        let caller = self.shared.caller_of(&request)?;
+        let identity = caller.identity.clone();
         let changes = watch::changes(Arc::clone(&self.shared), identity, request.into_inner())
             .map_err(refuse)?;
         Ok(Response::new(Box::pin(guarded(changes))))
@@ -149,7 +152,7 @@ impl Notifications {
 
     async fn list(
         &self,
-        identity: Identity,
+        identity: &Identity,
         request: &proto::ListNotificationsRequest,
     ) -> Result<proto::ListNotificationsResponse, Status> {
         let size = page::size(request.page_size).map_err(refuse)?;
@@ -158,7 +161,7 @@ impl Notifications {
         let order = if descending { "desc" } else { "asc" };
         let scope = Scope {
             list: "ListNotifications",
-            identity: &identity,
+            identity,
             filter: &request.filter,
             order,
         };

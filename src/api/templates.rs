@@ -40,11 +40,11 @@ impl TemplateService for Templates {
         &self,
         request: Request<proto::ListTemplatesRequest>,
     ) -> Result<Response<proto::ListTemplatesResponse>, Status> {
-        let identity = self.shared.identity_of(&request);
+        let caller = self.shared.caller_of(&request)?;
         let request = request.into_inner();
         let scope = Scope {
             list: "ListTemplates",
-            identity: &identity,
+            identity: &caller.identity,
             filter: &request.filter,
             order: "",
         };

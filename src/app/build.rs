@@ -19,7 +19,6 @@ use crate::config::{self, Config};
 use crate::domain::channel::{Channel, Lane};
 use crate::domain::clock::Clock;
 use crate::domain::id::Ids;
-use crate::domain::shop::Identity;
 use crate::event;
 use crate::gate::Gates;
 use crate::intake::Intake;
@@ -170,7 +169,7 @@ impl Gateway {
             bound(&grpc, config.server.grpc_address)?,
             bound(&console, config.server.console_address)?,
         );
-        let identity = Identity::local();
+        let identity = config.console_identity();
         templates::keep(store.as_ref(), &catalog, &identity.shop, clock.now()).await?;
 
         let policy = catalog.policy();
@@ -244,7 +243,8 @@ impl Gateway {
             store: shared.clone(),
             catalog: catalog.clone(),
             clock: clock.clone(),
-            identity: identity.clone(),
+            callers: api::Callers::new(&config.callers),
+            tls: config.server.tls.as_ref().map(|tls| tls.config.clone()),
             token_key: *store.secret(),
         };
         let settings = api::Settings {

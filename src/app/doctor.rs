@@ -116,13 +116,32 @@ async fn store(config: &Config, clock: &dyn Clock) -> Result<String, String> {
     let store = SqliteStore::open_limited(folder, clock.now(), config.store.max_size)
         .await
         .map_err(|error| error.to_string())?;
-    let counts = store
-        .counts(&Identity::local())
-        .await
-        .map_err(|error| error.to_string());
+    let mut count = 0;
+    let mut failed = None;
+    for identity in identities(config) {
+        match store.counts(&identity).await {
+            Ok(counts) => count += counts.iter().map(|(_, count)| count).sum::<u64>(),
+            Err(error) => failed = Some(error.to_string()),
+        }
+    }
     store.close().await;
-    let count: u64 = counts?.iter().map(|(_, count)| count).sum();
+    if let Some(error) = failed {
+        return Err(error);
+    }
     Ok(format!("{} holds {count} notifications", folder.display()))
+}
+
+/// Everybody who may have sent something: the callers, and whoever called before there were any.
+fn identities(config: &Config) -> Vec<Identity> {
+    let known = config
+        .callers
+        .iter()
+        .map(|known| known.caller.identity.clone());
+    let mut all: Vec<_> = known.collect();
+    if !all.contains(&Identity::local()) {
+        all.push(Identity::local());
+    }
+    all
 }
 
 /// Tries it where the folder will be, and leaves nothing behind.

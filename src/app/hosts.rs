@@ -117,6 +117,7 @@ async fn host(
     failed: impl FnOnce(StartError) -> Ended,
 ) -> Result<(), Ended> {
     let data = config.store.path.clone();
+    let callers = callers(&config);
     let templates = match &source {
         Source::Embedded => "the pack compiled in".to_owned(),
         Source::Folder(folder) => folder.display().to_string(),
@@ -137,6 +138,7 @@ async fn host(
     cli::line(&format!("console    http://{}", gateway.console_address()));
     cli::line(&format!("data       {}", data.display()));
     cli::line(&format!("templates  {templates}"));
+    cli::line(&format!("callers    {callers}"));
     if !headless {
         // A machine without a browser shows the address above; nothing else depends on it.
         drop(open::that_detached(format!(
@@ -149,6 +151,24 @@ async fn host(
         cli::complain("not everything ended in time; what was left is taken up at the next start");
     }
     Ok(())
+}
+
+/// Who may call, in words.
+fn callers(config: &Config) -> String {
+    if config.callers.is_empty() {
+        return "not identified: whoever reaches this machine's own addresses may do everything"
+            .to_owned();
+    }
+    let names: Vec<_> = config
+        .callers
+        .iter()
+        .map(|known| known.caller.identity.caller.as_str())
+        .collect();
+    let line = match &config.server.tls {
+        Some(_) => "by TLS",
+        None => "without TLS, on this machine",
+    };
+    format!("{} ({line})", names.join(", "))
 }
 
 /// Why a gateway with ports from the command line did not start, with the option to change.

@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::Timestamp;
 
 use super::parse;
+use crate::client::Target;
 use crate::domain::channel::Channel;
 
 mod bench;
@@ -34,9 +35,56 @@ pub struct Cli {
     #[arg(long, global = true)]
     pub json: bool,
 
+    /// What to show to that gateway.
+    #[command(flatten)]
+    pub access: AccessOptions,
+
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+}
+
+const KNOWN: &str = "Gateways that know their callers";
+
+/// How to be known to a gateway, and how to know it.
+#[derive(Clone, Debug, Default, Args)]
+pub struct AccessOptions {
+    /// The file that holds your API key.
+    #[arg(long, global = true, env = "TIDINGS_API_KEY_FILE", value_name = "FILE", help_heading = KNOWN)]
+    pub api_key_file: Option<PathBuf>,
+    /// The authority that signed the gateway's certificate, in PEM. Without it: the public ones.
+    #[arg(long, global = true, env = "TIDINGS_CA_FILE", value_name = "FILE", help_heading = KNOWN)]
+    pub ca_file: Option<PathBuf>,
+    /// Your own certificate, in PEM.
+    #[arg(long, global = true, env = "TIDINGS_CERTIFICATE_FILE", value_name = "FILE", help_heading = KNOWN)]
+    pub certificate_file: Option<PathBuf>,
+    /// The key of your certificate, in PEM.
+    #[arg(long, global = true, env = "TIDINGS_KEY_FILE", value_name = "FILE", help_heading = KNOWN)]
+    pub key_file: Option<PathBuf>,
+}
+
+impl AccessOptions {
+    /// With the address, everything that a connection needs.
+    pub(super) fn target(self, address: String) -> Target {
+        Target {
+            address,
+            api_key_file: self.api_key_file,
+            ca_file: self.ca_file,
+            certificate_file: self.certificate_file,
+            key_file: self.key_file,
+        }
+    }
+}
+
+/// `tidings keys`
+#[derive(Clone, Debug, Subcommand)]
+pub enum KeysCommand {
+    /// Make an API key and its hash. The key is shown this once; the hash goes into the gateway's settings.
+    New {
+        /// Write the key into this new file, which only you can read, instead of showing it.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
 }
 
 /// The commands.
@@ -60,6 +108,9 @@ pub enum Command {
     /// View, change, import and erase customers.
     #[command(subcommand)]
     Customers(CustomersCommand),
+    /// Make keys by which callers are known.
+    #[command(subcommand)]
+    Keys(KeysCommand),
     /// List and render templates.
     #[command(subcommand)]
     Templates(TemplatesCommand),

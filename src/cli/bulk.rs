@@ -18,6 +18,7 @@ use super::output::{Output, clean, note};
 use super::session::{Session, codec, sentence};
 use super::show;
 use crate::client::Refusal;
+use crate::client::Target;
 use crate::proto::stream_notifications_response::Result as Answer;
 use crate::proto::{
     JsonCodec, SendNotificationRequest, StreamNotificationsRequest, StreamNotificationsResponse,
@@ -169,13 +170,13 @@ enum Read {
 
 /// `tidings send --file`
 pub(super) async fn send(
-    address: &str,
+    target: &Target,
     output: &mut Output,
     path: &Path,
     dry_run: bool,
 ) -> Result<(), Failure> {
     let (lines, size) = open(path).await?;
-    let session = Session::open(address).await?;
+    let session = Session::open(target).await?;
     let (requests, outgoing) = mpsc::channel(AHEAD);
     let (told, events) = mpsc::channel(AHEAD);
     let reader = tokio::spawn(read(lines, codec()?, dry_run, requests, told));

@@ -8,7 +8,7 @@ use super::failure::Failure;
 use super::output::{Output, Tone, Toned};
 use super::session::Session;
 use super::show;
-use crate::client::Refusal;
+use crate::client::{Refusal, Target};
 use crate::domain::channel::Channel;
 use crate::proto::{
     self, BatchUpsertCustomersRequest, ContactPoint, Customer, FieldMask, Preferences,
@@ -22,21 +22,21 @@ const BATCH: usize = 100;
 const BATCH_BYTES: u64 = 2 * 1024 * 1024;
 
 pub(super) async fn run(
-    address: &str,
+    target: &Target,
     output: &mut Output,
     command: CustomersCommand,
 ) -> Result<(), Failure> {
     match command {
-        CustomersCommand::View { customer } => view(address, output, &customer).await,
-        CustomersCommand::Upsert(options) => upsert(address, output, options).await,
-        CustomersCommand::Import { file } => import(address, output, &file).await,
-        CustomersCommand::Preferences(options) => preferences(address, output, options).await,
-        CustomersCommand::Erase { customer, yes } => erase(address, output, &customer, yes).await,
+        CustomersCommand::View { customer } => view(target, output, &customer).await,
+        CustomersCommand::Upsert(options) => upsert(target, output, options).await,
+        CustomersCommand::Import { file } => import(target, output, &file).await,
+        CustomersCommand::Preferences(options) => preferences(target, output, options).await,
+        CustomersCommand::Erase { customer, yes } => erase(target, output, &customer, yes).await,
     }
 }
 
-async fn view(address: &str, output: &mut Output, id: &str) -> Result<(), Failure> {
-    let session = Session::open(address).await?;
+async fn view(target: &Target, output: &mut Output, id: &str) -> Result<(), Failure> {
+    let session = Session::open(target).await?;
     let customer = session.customer(id).await?.ok_or_else(|| {
         Failure::failed(
             format!("there is no customer {id:?} (CUSTOMER_NOT_FOUND)"),
@@ -84,8 +84,12 @@ fn show_customer(
 }
 
 /// Reads, changes what is given, writes back with the etag, so that a change in between is told and not overwritten.
-async fn upsert(address: &str, output: &mut Output, options: UpsertOptions) -> Result<(), Failure> {
-    let session = Session::open(address).await?;
+async fn upsert(
+    target: &Target,
+    output: &mut Output,
+    options: UpsertOptions,
+) -> Result<(), Failure> {
+    let session = Session::open(target).await?;
     let mut customer = session
         .customer(&options.customer)
         .await?
@@ -134,9 +138,9 @@ fn put_address(points: &mut Vec<ContactPoint>, channel: Channel, address: String
     }
 }
 
-async fn import(address: &str, output: &mut Output, file: &Path) -> Result<(), Failure> {
+async fn import(target: &Target, output: &mut Output, file: &Path) -> Result<(), Failure> {
     let (mut lines, size) = bulk::open(file).await?;
-    let session = Session::open(address).await?;
+    let session = Session::open(target).await?;
     let mut progress = Progress::new(size, "accepted");
     let mut batch: Vec<(u64, UpsertCustomerRequest)> = Vec::new();
     let mut bytes = 0;
@@ -200,11 +204,11 @@ async fn store(
 }
 
 async fn preferences(
-    address: &str,
+    target: &Target,
     output: &mut Output,
     options: PreferencesOptions,
 ) -> Result<(), Failure> {
-    let session = Session::open(address).await?;
+    let session = Session::open(target).await?;
     let mut preferences = session.preferences(&options.customer).await?;
     let paths = apply(&mut preferences, &options);
     if !paths.is_empty() {
@@ -305,14 +309,14 @@ fn show_preferences(output: &mut Output, preferences: &Preferences) -> Result<()
     Ok(output.fields(&fields)?)
 }
 
-async fn erase(address: &str, output: &mut Output, id: &str, yes: bool) -> Result<(), Failure> {
+async fn erase(target: &Target, output: &mut Output, id: &str, yes: bool) -> Result<(), Failure> {
     if !yes {
         return Err(Failure::usage(
             format!("this erases the personal data of customer {id:?} for good"),
             "add --yes if that is what you want",
         ));
     }
-    let session = Session::open(address).await?;
+    let session = Session::open(target).await?;
     let count = session.erase(id).await?;
     if output.is_json() {
         return Ok(output.json(&serde_json::json!({"anonymizedNotificationCount": count}))?);

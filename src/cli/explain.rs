@@ -6,6 +6,7 @@ use super::input;
 use super::output::{Output, Style, Tone, Toned, clean};
 use super::session::Session;
 use super::show;
+use crate::client::Target;
 use crate::proto::decision_step::Outcome;
 use crate::proto::explain_notification_request::Subject;
 use crate::proto::notification_intent::Recipient;
@@ -14,18 +15,18 @@ use crate::proto::{
 };
 
 pub(super) async fn run(
-    address: &str,
+    target: &Target,
     output: &mut Output,
     options: ExplainOptions,
 ) -> Result<(), Failure> {
     match &options.notification {
-        Some(given) => past(address, output, &show::name(given)).await,
-        None => dry_run(address, output, &options).await,
+        Some(given) => past(target, output, &show::name(given)).await,
+        None => dry_run(target, output, &options).await,
     }
 }
 
-async fn past(address: &str, output: &mut Output, name: &str) -> Result<(), Failure> {
-    let session = Session::open(address).await?;
+async fn past(target: &Target, output: &mut Output, name: &str) -> Result<(), Failure> {
+    let session = Session::open(target).await?;
     let notification = session.notification(name).await?;
     let answer = session
         .explain(ExplainNotificationRequest {
@@ -44,14 +45,14 @@ async fn past(address: &str, output: &mut Output, name: &str) -> Result<(), Fail
 }
 
 async fn dry_run(
-    address: &str,
+    target: &Target,
     output: &mut Output,
     options: &ExplainOptions,
 ) -> Result<(), Failure> {
     let template = options.template.as_deref().unwrap_or_default();
     let to = options.to.as_deref().unwrap_or_default();
     let intent = input::intent(template, to, &options.content)?;
-    let session = Session::open(address).await?;
+    let session = Session::open(target).await?;
     let answer = session
         .explain(ExplainNotificationRequest {
             subject: Some(Subject::Intent(intent)),

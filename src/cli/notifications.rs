@@ -5,18 +5,19 @@ use super::failure::Failure;
 use super::output::{Output, Style, Tone, Toned, note};
 use super::session::Session;
 use super::show;
-use crate::proto::cancel_notification_request::Target;
+use crate::client::Target;
+use crate::proto::cancel_notification_request::Target as Subject;
 use crate::proto::{self, CancelNotificationRequest, ListNotificationsRequest, Notification};
 
 /// The largest page that the service gives.
 const PAGE_MAX: u32 = 1000;
 
 pub(super) async fn run(
-    address: &str,
+    target: &Target,
     output: &mut Output,
     command: NotificationsCommand,
 ) -> Result<(), Failure> {
-    let session = Session::open(address).await?;
+    let session = Session::open(target).await?;
     match command {
         NotificationsCommand::List { filter, limit } => {
             list(&session, output, filter.unwrap_or_default(), limit).await
@@ -26,8 +27,8 @@ pub(super) async fn run(
         }
         NotificationsCommand::Cancel { notification, key } => {
             let target = match (notification, key) {
-                (Some(given), _) => Target::Name(show::name(&given)),
-                (None, key) => Target::CancellationKey(key.unwrap_or_default()),
+                (Some(given), _) => Subject::Name(show::name(&given)),
+                (None, key) => Subject::CancellationKey(key.unwrap_or_default()),
             };
             cancel(&session, output, target).await
         }
@@ -185,7 +186,7 @@ fn messages(output: &mut Output, messages: &[proto::Message]) -> Result<(), Fail
     )?)
 }
 
-async fn cancel(session: &Session, output: &mut Output, target: Target) -> Result<(), Failure> {
+async fn cancel(session: &Session, output: &mut Output, target: Subject) -> Result<(), Failure> {
     let answer = session
         .cancel(CancelNotificationRequest {
             target: Some(target),

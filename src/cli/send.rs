@@ -9,6 +9,7 @@ use super::input;
 use super::output::{Output, Toned, note};
 use super::session::Session;
 use super::show;
+use crate::client::Target;
 use crate::domain::clock::{Clock as _, SystemClock};
 use crate::domain::id::Ids;
 use crate::proto::{Notification, SendNotificationRequest};
@@ -18,15 +19,15 @@ const FIRST_LOOK: Duration = Duration::from_millis(100);
 const LAST_LOOK: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(
-    address: &str,
+    target: &Target,
     output: &mut Output,
     options: SendOptions,
 ) -> Result<(), Failure> {
     if let Some(file) = &options.file {
-        return bulk::send(address, output, file, options.dry_run).await;
+        return bulk::send(target, output, file, options.dry_run).await;
     }
     let request = request(&options)?;
-    let session = Session::open(address).await?;
+    let session = Session::open(target).await?;
     let answer = session.send(request).await?;
     let notification = answer.notification.clone().unwrap_or_default();
     if options.wait.is_none() || !output.is_json() {

@@ -1,7 +1,7 @@
 //! The connection to a gateway as commands use it: one place for each call, and faults turned into words and exit
 //! codes.
 
-use crate::client::{Client, ClientError, Refusal};
+use crate::client::{Client, ClientError, Refusal, Target};
 use crate::proto::{
     CancelNotificationRequest, CancelNotificationResponse, Customer, DeleteCustomerRequest,
     ExplainNotificationRequest, ExplainNotificationResponse, GetCustomerRequest,
@@ -22,15 +22,15 @@ pub(super) struct Session {
 
 impl Session {
     /// Connects.
-    pub(super) async fn open(address: &str) -> Result<Self, Failure> {
+    pub(super) async fn open(target: &Target) -> Result<Self, Failure> {
         let codec = codec()?;
-        let client = Client::connect(address)
+        let client = Client::connect_to(target)
             .await
-            .map_err(|error| failure(address, error))?;
+            .map_err(|error| failure(&target.address, error))?;
         Ok(Self {
             client,
             codec,
-            address: address.to_owned(),
+            address: target.address.clone(),
         })
     }
 
@@ -182,8 +182,9 @@ fn failure(address: &str, error: ClientError) -> Failure {
         ClientError::Unreachable { cause, .. } => Failure::told(
             Exit::Unreachable,
             format!("no gateway answers at {address}: {cause}"),
-            "start one with: tidings dev    or name another with --address or TIDINGS_ADDRESS",
+            unreached(&cause),
         ),
+        ClientError::Unusable(sentence) => Failure::usage(sentence, ""),
         ClientError::Refused(refusal) => {
             let advice = match refusal.retry_after {
                 Some(after) => format!("wait {} s and run it again", after.as_secs().max(1)),
@@ -191,6 +192,17 @@ fn failure(address: &str, error: ClientError) -> Failure {
             };
             Failure::failed(sentence(&refusal), advice)
         }
+    }
+}
+
+/// What to do when there was no connection: one end may not like the other's certificate.
+fn unreached(cause: &str) -> &'static str {
+    if cause.contains("certificate") || cause.contains("alert") {
+        "check --ca-file, the authority of the gateway's certificate, and --certificate-file, yours"
+    } else if cause.contains("corrupt message") {
+        "the gateway speaks without TLS; name it with http://"
+    } else {
+        "start one with: tidings dev    or name another with --address or TIDINGS_ADDRESS"
     }
 }
 
@@ -220,6 +232,8 @@ fn advice(refusal: &Refusal) -> &'static str {
         }
         "NOTIFICATION_NOT_FOUND" => "see what there is with: tidings notifications list",
         "VARIABLES_INVALID" => "see what the template takes with: tidings templates list --json",
+        "UNAUTHENTICATED" => "show a key with: --api-key-file FILE",
+        "PERMISSION_DENIED" => "whoever runs the gateway gives scopes to callers",
         "REQUEST_ID_REUSED" => "give another --request-id, or the same request again",
         "ETAG_MISMATCH" => "somebody else changed it in between; run it again",
         "OVERLOADED" | "STORE_UNAVAILABLE" | "STORE_FULL" | "CALLER_QUOTA_EXCEEDED" => {

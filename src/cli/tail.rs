@@ -7,17 +7,18 @@ use super::failure::{Exit, Failure};
 use super::output::{Output, Style, clean, note};
 use super::session::Session;
 use super::show;
+use crate::client::Target;
 use crate::proto::{NotificationEvent, WatchNotificationsRequest};
 
 /// Before the connection is tried again.
 const PAUSE: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(
-    address: &str,
+    target: &Target,
     output: &mut Output,
     options: TailOptions,
 ) -> Result<(), Failure> {
-    let session = Session::open(address).await?;
+    let session = Session::open(target).await?;
     let filter = options.filter.unwrap_or_default();
     let mut token = String::new();
     let mut connected = false;

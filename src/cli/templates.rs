@@ -6,6 +6,7 @@ use super::input;
 use super::output::{Output, Style, Tone, Toned, clean, clean_block, note};
 use super::session::Session;
 use super::show;
+use crate::client::Target;
 use crate::domain::channel::Channel;
 use crate::proto::{
     self, LintFinding, ListTemplatesRequest, PreviewTemplateRequest, RenderedContent, Template,
@@ -15,18 +16,18 @@ use crate::proto::{
 const PAGE: i32 = 1000;
 
 pub(super) async fn run(
-    address: &str,
+    target: &Target,
     output: &mut Output,
     command: TemplatesCommand,
 ) -> Result<(), Failure> {
     match command {
-        TemplatesCommand::List => list(address, output).await,
-        TemplatesCommand::Render(options) => render(address, output, options).await,
+        TemplatesCommand::List => list(target, output).await,
+        TemplatesCommand::Render(options) => render(target, output, options).await,
     }
 }
 
-async fn list(address: &str, output: &mut Output) -> Result<(), Failure> {
-    let session = Session::open(address).await?;
+async fn list(target: &Target, output: &mut Output) -> Result<(), Failure> {
+    let session = Session::open(target).await?;
     let mut rows = Vec::new();
     let mut page_token = String::new();
     loop {
@@ -73,12 +74,16 @@ fn row(template: &Template) -> Vec<Toned> {
     .collect()
 }
 
-async fn render(address: &str, output: &mut Output, options: RenderOptions) -> Result<(), Failure> {
+async fn render(
+    target: &Target,
+    output: &mut Output,
+    options: RenderOptions,
+) -> Result<(), Failure> {
     let variables = match &options.data {
         Some(path) => input::variables(&[], Some(path))?,
         None => None,
     };
-    let session = Session::open(address).await?;
+    let session = Session::open(target).await?;
     let mut answer = session
         .preview(PreviewTemplateRequest {
             name: format!("templates/{}", options.template),

@@ -22,7 +22,15 @@ const FILE_MAX_BYTES: u64 = 1024 * 1024;
 const PREFIX: &str = "TIDINGS_";
 
 /// Variables with our prefix that are not settings.
-const OTHER_VARIABLES: [&str; 3] = ["TIDINGS_ADDRESS", "TIDINGS_CONFIG", "TIDINGS_LOG"];
+const OTHER_VARIABLES: [&str; 7] = [
+    "TIDINGS_ADDRESS",
+    "TIDINGS_API_KEY_FILE",
+    "TIDINGS_CA_FILE",
+    "TIDINGS_CERTIFICATE_FILE",
+    "TIDINGS_CONFIG",
+    "TIDINGS_KEY_FILE",
+    "TIDINGS_LOG",
+];
 
 /// Where a value stands.
 #[derive(Clone, Debug)]

@@ -130,7 +130,8 @@ fn outbox(channel: Channel) -> Provider {
     }
 }
 
-fn is_name(name: &str) -> bool {
+/// Whether a section may be called so.
+pub(super) fn is_name(name: &str) -> bool {
     name.len() <= 32
         && name.starts_with(|c: char| c.is_ascii_lowercase())
         && name

@@ -194,27 +194,50 @@ impl Reader {
         Some(url.trim_end_matches('/').to_owned())
     }
 
-    /// An address of this machine to listen on.
-    pub(super) fn loopback(&mut self, path: &str) -> Option<SocketAddr> {
-        let origin = self.origin(path);
-        let address = self.scalar(path, |given| {
+    /// A list of texts, in the environment with commas between them. What is in it is not shown where it is refused.
+    pub(super) fn list(&mut self, path: &str) -> Option<Vec<String>> {
+        let entry = self.take(path)?;
+        let texts = match (&entry.value, &entry.origin) {
+            (toml::Value::String(text), Origin::Variable(_)) => {
+                Some(text.split(',').map(|one| one.trim().to_owned()).collect())
+            }
+            (toml::Value::Array(values), _) => values
+                .iter()
+                .map(|value| value.as_str().map(str::to_owned))
+                .collect(),
+            _ => None,
+        };
+        if texts.is_none() {
+            let what = "is not a list of texts; give such as [\"one\", \"two\"]";
+            self.fault(&entry.origin, path, what);
+        }
+        texts
+    }
+
+    /// An address to listen on.
+    pub(super) fn address(&mut self, path: &str) -> Option<SocketAddr> {
+        self.scalar(path, |given| {
             given
                 .text()
                 .and_then(|text| text.parse::<SocketAddr>().ok())
                 .ok_or_else(|| "an IP address and a port, such as \"127.0.0.1:50051\"".to_owned())
-        })?;
-        if address.ip().is_loopback() {
-            return Some(address);
-        }
+        })
+    }
+
+    /// Refuses an address that other machines can reach, for this reason.
+    pub(super) fn refuse_reachable(
+        &mut self,
+        origin: &Origin,
+        path: &str,
+        address: SocketAddr,
+        why: &str,
+    ) {
+        let port = address.port();
         self.fault(
-            &origin,
+            origin,
             path,
-            &format!(
-                "is {address}, which other machines can reach; callers are not identified in this release, so give an address of this machine, such as \"127.0.0.1:{}\"",
-                address.port()
-            ),
+            &format!("is {address}, which other machines can reach; {why}, or give an address of this machine, such as \"127.0.0.1:{port}\""),
         );
-        None
     }
 
     /// A path; `None` when empty.
@@ -255,6 +278,12 @@ impl Reader {
         self.entries
             .get(path)
             .map_or(Origin::Default, |entry| entry.origin.clone())
+    }
+
+    /// Whether something but an empty text was said at this path.
+    pub(super) fn is_said(&self, path: &str) -> bool {
+        let entry = self.entries.get(path);
+        entry.is_some_and(|entry| entry.value.as_str() != Some(""))
     }
 
     /// Whether anything was said at this path.

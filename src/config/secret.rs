@@ -15,8 +15,7 @@ const SECRET_MAX_BYTES: u64 = 16 * 1024;
 /// Reads a secret file. The error is a sentence that names no content.
 pub(super) fn read_secret(path: &Path) -> Result<Secret, String> {
     let shown = path.display();
-    let bytes = read_limited(path, SECRET_MAX_BYTES)?;
-    refuse_if_public(path)?;
+    let bytes = read_private(path, SECRET_MAX_BYTES)?;
     let text = String::from_utf8(bytes)
         .map_err(|_| format!("{shown} is not text; a secret is one line of UTF-8"))?;
     let text = text.trim_end_matches(['\r', '\n']);
@@ -29,6 +28,13 @@ pub(super) fn read_secret(path: &Path) -> Result<Secret, String> {
         ));
     }
     Ok(Secret::new(text))
+}
+
+/// Reads a regular file of at most `limit` bytes that is not open to everybody.
+pub(super) fn read_private(path: &Path, limit: u64) -> Result<Vec<u8>, String> {
+    let bytes = read_limited(path, limit)?;
+    refuse_if_public(path)?;
+    Ok(bytes)
 }
 
 /// Reads a regular file of at most `limit` bytes. A device or pipe is refused, since it may never end.

@@ -31,6 +31,10 @@ words! {
         RequestIdReused = "REQUEST_ID_REUSED",
         /// It has ended.
         AlreadyFinal = "ALREADY_FINAL",
+        /// No credential, or none that is known.
+        Unauthenticated = "UNAUTHENTICATED",
+        /// A known caller without the scope that the call needs.
+        PermissionDenied = "PERMISSION_DENIED",
         /// The etag is not the current one.
         EtagMismatch = "ETAG_MISMATCH",
         /// The store is full.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use metrics_exporter_prometheus::PrometheusBuilder;
 use tidings::catalog::{Catalog, Source};
+use tidings::domain::caller::Caller;
 use tidings::domain::channel::Channel;
 use tidings::domain::clock::{Clock, ManualClock};
 use tidings::domain::content::Outgoing;
@@ -169,7 +170,7 @@ impl Shop {
         };
         let mut answers = self
             .intake
-            .accept(&Identity::local(), vec![draft], false)
+            .accept(&Caller::local(), vec![draft], false)
             .await;
         answers.pop().unwrap().unwrap().notification.id
     }

@@ -6,10 +6,10 @@ use super::wire_notification;
 use crate::api::Shared;
 use crate::api::convert::intent;
 use crate::api::errors::rpc_status;
+use crate::domain::caller::Caller;
 use crate::domain::draft::Draft;
 use crate::domain::notification::{Notification, Record};
 use crate::domain::rejection::{Rejection, RejectionReason};
-use crate::domain::shop::Identity;
 use crate::proto;
 
 /// The most requests in one call.
@@ -22,10 +22,10 @@ type Sent = Result<proto::SendNotificationResponse, Rejection>;
 /// One.
 pub(super) async fn send(
     shared: &Shared,
-    identity: &Identity,
+    caller: &Caller,
     request: proto::SendNotificationRequest,
 ) -> Sent {
-    send_all(shared, identity, vec![request], false)
+    send_all(shared, caller, vec![request], false)
         .await
         .pop()
         .unwrap_or_else(|| Err(unanswered()))
@@ -35,7 +35,7 @@ pub(super) async fn send(
 /// and the others are answered with its rejection.
 pub(super) async fn send_all(
     shared: &Shared,
-    identity: &Identity,
+    caller: &Caller,
     requests: Vec<proto::SendNotificationRequest>,
     atomic: bool,
 ) -> Vec<Sent> {
@@ -46,7 +46,7 @@ pub(super) async fn send_all(
         let validate_only = request.validate_only;
         let answer = match intent::draft(request) {
             Ok(draft) if validate_only => {
-                shared.intake.validate(identity, draft).await.map(validated)
+                shared.intake.validate(caller, draft).await.map(validated)
             }
             Ok(draft) => {
                 to_accept.push((index, draft));
@@ -61,7 +61,7 @@ pub(super) async fn send_all(
     }
     let (places, drafts): (Vec<usize>, Vec<Draft>) = to_accept.into_iter().unzip();
     if !drafts.is_empty() {
-        let accepted = shared.intake.accept(identity, drafts, atomic).await;
+        let accepted = shared.intake.accept(caller, drafts, atomic).await;
         for (place, result) in places.iter().zip(accepted) {
             let answer = result
                 .map(|acceptance| sent(acceptance.notification, acceptance.replayed))
@@ -84,12 +84,12 @@ fn set(answers: &mut [Option<Sent>], index: usize, answer: Sent) {
 /// Several in one call: all or none, or each for itself.
 pub(super) async fn send_batch(
     shared: &Shared,
-    identity: &Identity,
+    caller: &Caller,
     request: proto::BatchSendNotificationsRequest,
 ) -> Result<proto::BatchSendNotificationsResponse, Rejection> {
     check_batch(request.requests.len())?;
     let atomic = !request.return_partial_success;
-    let answers = send_all(shared, identity, request.requests, atomic).await;
+    let answers = send_all(shared, caller, request.requests, atomic).await;
     let mut accepted = BTreeMap::new();
     let mut failed_requests = BTreeMap::new();
     for (index, answer) in (0..).zip(answers) {

@@ -16,7 +16,7 @@ use tonic::{Status, Streaming};
 use super::batch::send_all;
 use crate::api::errors::{refuse, rpc_status};
 use crate::api::{Shared, leaving};
-use crate::domain::shop::Identity;
+use crate::domain::caller::Caller;
 use crate::proto;
 use crate::proto::stream_notifications_response::Result as Outcome;
 
@@ -29,7 +29,7 @@ type Acknowledgement = proto::StreamNotificationsResponse;
 
 struct Flow {
     shared: Arc<Shared>,
-    identity: Identity,
+    caller: Arc<Caller>,
     inbound: Streaming<Item>,
     in_flight: FuturesUnordered<BoxFuture<'static, Vec<Acknowledgement>>>,
     acknowledgements: VecDeque<Acknowledgement>,
@@ -42,12 +42,12 @@ struct Flow {
 /// The acknowledgements of a stream of items.
 pub(super) fn answers(
     shared: Arc<Shared>,
-    identity: Identity,
+    caller: Arc<Caller>,
     inbound: Streaming<Item>,
 ) -> impl Stream<Item = Result<Acknowledgement, Status>> + Send {
     let flow = Flow {
         shared,
-        identity,
+        caller,
         inbound,
         in_flight: FuturesUnordered::new(),
         acknowledgements: VecDeque::new(),
@@ -81,7 +81,7 @@ impl Flow {
                 item = self.inbound.next(), if self.open && self.in_flight.len() < MAX_IN_FLIGHT => {
                     if let Some(first) = self.take(item) {
                         let group = self.gather(first);
-                        let accepting = accept(Arc::clone(&self.shared), self.identity.clone(), group);
+                        let accepting = accept(Arc::clone(&self.shared), Arc::clone(&self.caller), group);
                         self.in_flight.push(accepting.boxed());
                     }
                 }
@@ -117,12 +117,16 @@ impl Flow {
     }
 }
 
-async fn accept(shared: Arc<Shared>, identity: Identity, group: Vec<Item>) -> Vec<Acknowledgement> {
+async fn accept(
+    shared: Arc<Shared>,
+    caller: Arc<Caller>,
+    group: Vec<Item>,
+) -> Vec<Acknowledgement> {
     let (sequences, requests): (Vec<i64>, Vec<_>) = group
         .into_iter()
         .map(|item| (item.sequence, item.request.unwrap_or_default()))
         .unzip();
-    let results = send_all(&shared, &identity, requests, false).await;
+    let results = send_all(&shared, &caller, requests, false).await;
     sequences
         .into_iter()
         .zip(results)

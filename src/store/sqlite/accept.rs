@@ -35,7 +35,8 @@ const SET_MARK: &str = "INSERT INTO collapse (shop, customer, collapse_key, even
     VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (shop, customer, collapse_key) \
     DO UPDATE SET event_time = excluded.event_time, notification = excluded.notification";
 pub(super) const OPEN_BY_COLLAPSE: &str = "SELECT n.id FROM json_each(?1) j CROSS JOIN notification n \
-    ON n.shop = j.value->>0 AND n.customer = j.value->>1 AND n.collapse_key = j.value->>2 AND n.collapse_key <> ''";
+    ON n.shop = j.value->>0 AND n.customer = j.value->>1 AND n.collapse_key = j.value->>2 AND n.collapse_key <> '' \
+    AND n.caller = j.value->>3";
 
 /// One call of accept.
 pub(super) struct Intake {
@@ -327,15 +328,18 @@ fn collapse(
             && head.identity.shop == key.0
             && head.customer == key.1
             && head.collapse_key == key.2
+            && head.identity.caller == key.3
             && !head.status.is_settled();
         if rival && open.call_off(Status::from(Reason::Superseded), now) {
             facts.release(&customer_key(new), open.head.id);
         }
     }
+    // The table's key has no caller of its own; a line break is in no collapse key and no caller's name.
+    let scoped = format!("{}\n{}", key.3, key.2);
     let row = row![
         &key.0,
         &key.1,
-        &key.2,
+        scoped,
         new.intent.event_time,
         new.id.as_bytes()
     ];

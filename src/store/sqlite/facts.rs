@@ -36,10 +36,11 @@ pub(super) const PAUSES: &str = "SELECT p.shop, p.kind, p.value, p.reason, p.unt
     CROSS JOIN pause p ON p.shop = j.value WHERE p.until IS NULL OR p.until > ?2";
 pub(super) const SUPPRESSED: &str = "SELECT s.shop, s.channel, s.digest, s.reason FROM json_each(?1) j \
     CROSS JOIN suppression s ON s.shop = j.value->>0 AND s.channel = j.value->>1 AND s.digest = j.value->>2";
-pub(super) const MARKS: &str = "SELECT c.shop, c.customer, c.collapse_key, c.event_time, c.notification, \
+pub(super) const MARKS: &str = "SELECT c.shop, c.customer, j.value->>2, c.event_time, c.notification, \
     EXISTS (SELECT 1 FROM message m WHERE m.notification = c.notification \
-    AND (m.state IN ('sending', 'sent', 'delivered', 'unknown') OR m.maybe_sent <> 0)) FROM json_each(?1) j \
-    CROSS JOIN collapse c ON c.shop = j.value->>0 AND c.customer = j.value->>1 AND c.collapse_key = j.value->>2";
+    AND (m.state IN ('sending', 'sent', 'delivered', 'unknown') OR m.maybe_sent <> 0)), j.value->>3 FROM json_each(?1) j \
+    CROSS JOIN collapse c ON c.shop = j.value->>0 AND c.customer = j.value->>1 \
+    AND c.collapse_key = (j.value->>3) || char(10) || (j.value->>2)";
 pub(super) const ONCE: &str = "SELECT o.shop, o.digest, o.caller, o.notification FROM json_each(?1) j \
     CROSS JOIN once_key o ON o.shop = j.value->>0 AND o.digest = j.value->>1";
 
@@ -47,8 +48,8 @@ pub(super) const ONCE: &str = "SELECT o.shop, o.digest, o.caller, o.notification
 pub(super) type CustomerKey = (ShopId, CustomerId);
 /// Shop, channel, digest.
 pub(super) type AddressKey = (ShopId, Channel, String);
-/// Shop, customer, collapse key.
-pub(super) type CollapseKey = (ShopId, CustomerId, String);
+/// Shop, customer, collapse key, caller: nobody calls off what another has sent.
+pub(super) type CollapseKey = (ShopId, CustomerId, String, CallerId);
 /// Shop, digest of the once key.
 pub(super) type OnceKey = (ShopId, String);
 
@@ -87,6 +88,7 @@ pub(super) fn collapse_key(notification: &Notification) -> Option<CollapseKey> {
             notification.identity.shop.clone(),
             intent.customer.clone(),
             intent.collapse_key.clone(),
+            notification.identity.caller.clone(),
         )
     })
 }
@@ -319,7 +321,9 @@ impl Facts {
                 notification: notification_id(blob(row, 4)?)?,
                 handed_over: row.get(5)?,
             };
-            self.marks.insert((shop, customer, row.get(2)?), mark);
+            let caller = CallerId::new(row.get::<_, String>(6)?);
+            self.marks
+                .insert((shop, customer, row.get(2)?, caller), mark);
             Ok(())
         })?;
         Ok(())
