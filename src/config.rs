@@ -19,15 +19,25 @@ mod callers;
 mod layers;
 mod nearest;
 mod providers;
+mod queue;
 mod reader;
+mod roles;
 mod secret;
+mod server;
+mod store;
 mod tls;
+mod workers;
 
 pub use providers::{OutboxSettings, Provider, ProviderKind};
+pub use queue::{Queue, QueueKind};
+pub use roles::Roles;
+pub use server::Server;
+pub use store::{Store, StoreKind};
 pub use tls::Tls;
+pub use workers::{Concurrency, Workers};
 
 use layers::{Entries, Origin};
-use reader::{MEBIBYTE, Reader};
+use reader::Reader;
 
 /// The commented default file: every setting, its unit and meaning.
 pub const DEFAULT_TOML: &str = include_str!("config/default.toml");
@@ -56,60 +66,6 @@ pub struct Config {
     pub telemetry: Telemetry,
 }
 
-/// `[server]`
-#[derive(Clone, Debug)]
-pub struct Server {
-    /// gRPC; port 0 picks one.
-    pub grpc_address: SocketAddr,
-    /// Console, health, metrics.
-    pub console_address: SocketAddr,
-    /// The caller whose notifications the console shows; `None`: the first by name.
-    pub console_caller: Option<String>,
-    /// What gRPC is encrypted with; `None`: nothing.
-    pub tls: Option<Tls>,
-    /// Whether the interface can be asked for.
-    pub reflection: bool,
-    /// How long work in flight may take after SIGTERM.
-    pub drain: Duration,
-}
-
-/// `[store]`
-#[derive(Clone, Debug)]
-pub struct Store {
-    /// Which store.
-    pub kind: StoreKind,
-    /// Its folder.
-    pub path: PathBuf,
-    /// The most bytes its file may have; `None`: as many as the disk has.
-    pub max_size: Option<u64>,
-}
-
-/// What a store's file may be limited to: enough to start with, and no more than SQLite can have.
-const MAX_SIZE: RangeInclusive<u64> = 16 * MEBIBYTE..=16 * 1024 * 1024 * MEBIBYTE;
-
-/// The stores of this release.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StoreKind {
-    /// SQLite files in one folder.
-    Sqlite,
-}
-
-/// `[queue]`
-#[derive(Clone, Debug)]
-pub struct Queue {
-    /// Which queue.
-    pub kind: QueueKind,
-    /// Messages of one channel and lane that may be out at once.
-    pub window: usize,
-}
-
-/// The queues of this release.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum QueueKind {
-    /// Inside the process.
-    Memory,
-}
-
 /// `[catalog]`
 #[derive(Clone, Debug)]
 pub struct Catalog {
@@ -117,44 +73,6 @@ pub struct Catalog {
     pub templates: Option<PathBuf>,
     /// Whether changes in it take effect at once.
     pub reload: bool,
-}
-
-/// `[workers.CHANNEL]` for each channel.
-#[derive(Clone, Copy, Debug)]
-pub struct Workers {
-    /// `[workers.email]`
-    pub email: Concurrency,
-    /// `[workers.sms]`
-    pub sms: Concurrency,
-    /// `[workers.chat]`
-    pub chat: Concurrency,
-}
-
-impl Workers {
-    /// How many messages of a channel and lane may be handed over at once.
-    pub const fn of(&self, channel: Channel, lane: Lane) -> usize {
-        let concurrency = match channel {
-            Channel::Email => &self.email,
-            Channel::Sms => &self.sms,
-            Channel::Chat => &self.chat,
-        };
-        match lane {
-            Lane::Critical => concurrency.critical,
-            Lane::Transactional => concurrency.transactional,
-            Lane::Bulk => concurrency.bulk,
-        }
-    }
-}
-
-/// Messages handed over at once on one channel, by lane.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Concurrency {
-    /// Of the critical lane.
-    pub critical: usize,
-    /// Of the transactional lane.
-    pub transactional: usize,
-    /// Of the bulk lane.
-    pub bulk: usize,
 }
 
 /// `[telemetry]`
@@ -266,147 +184,35 @@ impl Config {
         let store = Store::read(reader);
         let queue = Queue::read(reader);
         let catalog = Catalog::read(reader);
-        let email = Concurrency::read(reader, "workers.email");
-        let sms = Concurrency::read(reader, "workers.sms");
-        let chat = Concurrency::read(reader, "workers.chat");
+        let workers = Workers::read(reader);
         let telemetry = Telemetry::read(reader);
         let providers = providers::read(reader);
+        if let (Some(server), Some(store), Some(queue)) = (&server, &store, &queue) {
+            refuse_alone(reader, server, store, queue);
+        }
         Some(Self {
             server: server?,
             callers,
             store: store?,
             queue: queue?,
             catalog: catalog?,
-            workers: Workers {
-                email: email?,
-                sms: sms?,
-                chat: chat?,
-            },
+            workers: workers?,
             providers,
             telemetry: telemetry?,
         })
     }
 }
 
-impl Server {
-    fn read(reader: &mut Reader, callers: &[KnownCaller]) -> Option<Self> {
-        let grpc_origin = reader.origin("server.grpc_address");
-        let console_origin = reader.origin("server.console_address");
-        let grpc = reader.address("server.grpc_address");
-        let console = reader.address("server.console_address");
-        let console_caller = console_caller(reader, callers);
-        // A certificate that was given and is refused is a fault of its own.
-        let wants_tls = reader.is_said("server.tls.certificate_file");
-        let tls = tls::read(reader);
-        let reflection = reader.switch("server.reflection");
-        let drain = reader.duration(
-            "server.drain",
-            &(Duration::from_secs(1)..=Duration::from_secs(600)),
-        );
-        let (grpc, console) = (grpc?, console?);
-        refuse_strangers(reader, &grpc_origin, grpc, callers, wants_tls);
-        let knows_clients = tls.as_ref().is_some_and(|tls| tls.knows_clients);
-        if wants_tls == tls.is_some() && !knows_clients {
-            refuse_unverified(reader, callers);
-        }
-        if !console.ip().is_loopback() {
-            reader.refuse_reachable(
-                &console_origin,
-                "server.console_address",
-                console,
-                "the console asks nobody who they are: put a proxy that does before it",
-            );
-        }
-        if same_door(grpc, console) {
-            reader.fault(
-                &console_origin,
-                "server.console_address",
-                "is the same as server.grpc_address; give each its own port",
-            );
-        }
-        Some(Self {
-            grpc_address: grpc,
-            console_address: console,
-            console_caller,
-            tls,
-            reflection: reflection?,
-            drain: drain?,
-        })
-    }
-}
-
-/// The caller that the console stands for.
-fn console_caller(reader: &mut Reader, callers: &[KnownCaller]) -> Option<String> {
-    let path = "server.console_caller";
-    let origin = reader.origin(path);
-    let chosen = reader.optional_text(path)?;
-    let known = |caller: &&KnownCaller| caller.caller.identity.caller.as_str() == chosen;
-    if !callers.iter().any(|caller| known(&caller)) {
-        let what = format!("is {chosen:?}, and there is no section [callers.{chosen}]");
-        reader.fault(&origin, path, &what);
-    }
-    Some(chosen)
-}
-
-/// Whoever can be reached by other machines knows its callers, and hears their keys through TLS only.
-fn refuse_strangers(
-    reader: &mut Reader,
-    origin: &Origin,
-    grpc: SocketAddr,
-    callers: &[KnownCaller],
-    tls: bool,
-) {
-    let why = if grpc.ip().is_loopback() || (tls && !callers.is_empty()) {
-        return;
-    } else if callers.is_empty() {
-        "callers must be known then: add a section [callers.NAME] for each and a certificate in [server.tls]"
-    } else {
-        "what callers send, their keys too, would cross the network in the clear: set server.tls.certificate_file and server.tls.key_file"
-    };
-    reader.refuse_reachable(origin, "server.grpc_address", grpc, why);
-}
-
-/// A certificate's name means something only when an authority that is trusted here has signed it.
-fn refuse_unverified(reader: &mut Reader, callers: &[KnownCaller]) {
-    let certified = callers
-        .iter()
-        .filter(|one| !one.certificate_names.is_empty());
-    for known in certified {
-        let path = format!("callers.{}.certificate_names", known.caller.identity.caller);
-        reader.fault(
-            &Origin::Default,
-            &path,
-            "cannot be verified; name the authority that signs callers' certificates as server.tls.client_ca_file",
-        );
-    }
-}
-
-/// Port 0 is picked anew each time, so it never collides.
-fn same_door(left: SocketAddr, right: SocketAddr) -> bool {
-    left == right && left.port() != 0
-}
-
-impl Store {
-    fn read(reader: &mut Reader) -> Option<Self> {
-        let kind = reader.word("store.kind", &[("sqlite", StoreKind::Sqlite)]);
-        let path = reader.required_text("store.path", "the folder that the store may use");
-        let max_size = reader.size("store.max_size", &MAX_SIZE);
-        Some(Self {
-            kind: kind?,
-            path: PathBuf::from(path),
-            max_size: Some(max_size?).filter(|bytes| *bytes > 0),
-        })
-    }
-}
-
-impl Queue {
-    fn read(reader: &mut Reader) -> Option<Self> {
-        let kind = reader.word("queue.kind", &[("memory", QueueKind::Memory)]);
-        let window = reader.count("queue.window", &(1..=1_000_000));
-        Some(Self {
-            kind: kind?,
-            window: window? as usize,
-        })
+/// Processes that share the work share where it lies.
+fn refuse_alone(reader: &mut Reader, server: &Server, store: &Store, queue: &Queue) {
+    let shared = matches!(
+        (&store.kind, &queue.kind),
+        (StoreKind::Postgres(_), QueueKind::Rabbitmq(_))
+    );
+    if server.roles != Roles::ALL && !shared {
+        let origin = reader.origin("server.roles");
+        let what = "leave work to other processes, which share a store and a queue with this one: set store.kind = \"postgres\" and queue.kind = \"rabbitmq\"";
+        reader.fault(&origin, "server.roles", what);
     }
 }
 
@@ -416,23 +222,6 @@ impl Catalog {
         Some(Self {
             templates,
             reload: reader.switch("catalog.reload")?,
-        })
-    }
-}
-
-impl Concurrency {
-    fn read(reader: &mut Reader, section: &str) -> Option<Self> {
-        let mut lane =
-            |lane: Lane| reader.count(&format!("{section}.concurrency_{lane}"), &(1..=256));
-        let (critical, transactional, bulk) = (
-            lane(Lane::Critical),
-            lane(Lane::Transactional),
-            lane(Lane::Bulk),
-        );
-        Some(Self {
-            critical: critical? as usize,
-            transactional: transactional? as usize,
-            bulk: bulk? as usize,
         })
     }
 }
