@@ -99,12 +99,27 @@ node_packages() {
   stamp "$made" "${wanted[@]}"
 }
 
+# Its files only: the tests start nodes of their own, and no service is started for it.
+rabbitmq() {
+  if [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ]; then return; fi
+  # Where a package may start services, Debian asks this program first; 101 is no.
+  local policy=/usr/sbin/policy-rc.d made= as=()
+  [ "$(id -u)" -eq 0 ] || as=(sudo -n)
+  if [ ! -e "$policy" ] && printf '#!/bin/sh\nexit 101\n' | "${as[@]}" tee "$policy" >/dev/null 2>&1; then
+    "${as[@]}" chmod 755 "$policy"
+    made=1
+  fi
+  apt_install rabbitmq-server || say "without rabbitmq-server the broker's tests cannot run"
+  [ -z "$made" ] || "${as[@]}" rm -f "$policy"
+}
+
 # What a test asks of the system. When it cannot be had, that test says so: as skipped, or under TIDINGS_TEST_REQUIRE=1 as failed.
 system_programs() {
   has openssl || apt_install openssl || true
   # To let a disk fail, and to set the clock of one process.
   has strace || apt_install strace || true
   has faketime || apt_install faketime || true
+  rabbitmq
   has chromium || has chromium-browser || has google-chrome || apt_install chromium ||
     say "without a browser the console's tests cannot run"
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use metrics::{counter, gauge, histogram};
 
 use crate::domain::breaker::BreakerState;
-use crate::domain::channel::{Category, Channel};
+use crate::domain::channel::{Category, Channel, Lane};
 use crate::domain::id::{MessageId, NotificationId};
 use crate::domain::notification::AttemptResult;
 use crate::domain::reason::Status;
@@ -77,6 +77,95 @@ pub fn rendered(channel: Channel, template: &str, ok: bool, took: Duration) {
 /// How much is queued and not acknowledged.
 pub fn outstanding(queue: &str, count: usize) {
     gauge!("tidings_queue_messages", "queue" => queue.to_owned()).set(count as f64);
+}
+
+/// A connection to the broker, by what it is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BrokerLink {
+    /// Jobs go to the broker.
+    Publishing,
+    /// Jobs come from it.
+    Consuming,
+}
+
+impl BrokerLink {
+    /// The word in metrics and log lines.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Publishing => "publishing",
+            Self::Consuming => "consuming",
+        }
+    }
+}
+
+/// The broker is there, or there again.
+pub fn broker_connected(link: BrokerLink, again: bool) {
+    gauge!("tidings_broker_connected", "link" => link.as_str()).set(1.0);
+    if again {
+        counter!("tidings_broker_reconnects_total", "link" => link.as_str()).increment(1);
+    }
+    tracing::info!(link = link.as_str(), again, "connected to the broker");
+}
+
+/// The connection to the broker is given up; another one is made.
+pub fn broker_lost(link: BrokerLink, why: &str) {
+    gauge!("tidings_broker_connected", "link" => link.as_str()).set(0.0);
+    tracing::warn!(
+        link = link.as_str(),
+        why,
+        "the connection to the broker is lost; intents are taken and wait in the store"
+    );
+}
+
+/// The broker could not be reached. Only the first time of an outage is worth a line.
+pub fn broker_unreachable(link: BrokerLink, first: bool, error: &dyn std::error::Error) {
+    gauge!("tidings_broker_connected", "link" => link.as_str()).set(0.0);
+    if first {
+        tracing::warn!(
+            link = link.as_str(),
+            "the broker cannot be reached and is tried again without end: {error}"
+        );
+    } else {
+        tracing::debug!(
+            link = link.as_str(),
+            "the broker cannot be reached: {error}"
+        );
+    }
+}
+
+/// The broker takes nothing in for want of memory or disk, or does again.
+pub fn broker_blocked(now: bool) {
+    gauge!("tidings_broker_blocked").set(if now { 1.0 } else { 0.0 });
+    if now {
+        tracing::error!(
+            "the broker takes nothing in, it is short of memory or disk; intents are taken and wait in the store"
+        );
+    } else {
+        tracing::info!("the broker takes jobs in again");
+    }
+}
+
+/// The broker has lost everything that it had.
+pub fn broker_wiped() {
+    tracing::error!(
+        "the broker has lost its queues; what is ready is published again from the store"
+    );
+}
+
+/// A job was confirmed by the broker.
+pub fn broker_confirmed(took: Duration) {
+    histogram!("tidings_broker_confirm_seconds").record(took.as_secs_f64());
+}
+
+/// The broker had no queue for a job.
+pub fn broker_unroutable(channel: Channel, lane: Lane) {
+    counter!("tidings_broker_unroutable_total", "channel" => channel.as_str(), "lane" => lane.as_str()).increment(1);
+}
+
+/// A body on the broker is no job; it lies in the dead queue.
+pub fn broker_unreadable(channel: Channel, lane: Lane, reason: &'static str) {
+    counter!("tidings_broker_unreadable_total", "channel" => channel.as_str(), "lane" => lane.as_str(), "reason" => reason).increment(1);
+    tracing::error!(%channel, %lane, reason, "a message on the broker is no job of ours; it was put into the queue tidings.dead");
 }
 
 /// The template could not be filled.

@@ -2,11 +2,15 @@
 //! loses is found again in the store.
 
 use async_trait::async_trait;
+use tokio::sync::watch;
 
 use crate::domain::channel::{Channel, Lane};
+use crate::domain::clock::Stopwatch;
 use crate::domain::id::MessageId;
 
 pub mod memory;
+pub mod rabbitmq;
+pub mod wire;
 
 /// Work for one worker: ids only, never an address or content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,8 +27,33 @@ pub struct Job {
 
 /// A job that was not queued; it is still in the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the queue has no room")]
+#[error("the queue did not take the job")]
 pub struct NotQueued;
+
+/// How one queue stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Depth {
+    /// Jobs that wait for a consumer; those in hands are not among them.
+    pub ready: usize,
+    /// Consumers that take jobs now, in all processes.
+    pub consumers: usize,
+}
+
+/// Whether a queue can be reached.
+#[derive(Clone, Copy, Debug)]
+pub enum Connection {
+    /// It takes and gives jobs.
+    Up,
+    /// It does not, for as long as the watch says; it is tried again without end.
+    Away(Stopwatch),
+}
+
+impl Connection {
+    /// Whether jobs come and go.
+    pub fn is_up(&self) -> bool {
+        matches!(self, Self::Up)
+    }
+}
 
 /// A job in a worker's hands; dropping it without [`Delivery::ack`] gives it back.
 pub struct Delivery {
@@ -57,22 +86,39 @@ impl Delivery {
 /// A worker's end of a queue.
 #[async_trait]
 pub trait Consumer: Send {
-    /// The next job; `None` when the queue has closed.
+    /// The next job, however long a broker is away; `None` when the queue has closed.
     async fn next(&mut self) -> Option<Delivery>;
+
+    /// Takes nothing more until [`Consumer::next`] is called, and gives back what came for it early, so that another may
+    /// have it. A delivery that was handed out is not touched.
+    fn rest(&mut self);
 }
 
 /// Queues by channel and lane.
 #[async_trait]
 pub trait Queue: Send + Sync {
-    /// Queues jobs; each answer is for the job at its place. A job that is queued already is not queued twice.
+    /// Queues jobs; each answer is for the job at its place, and `Ok` means that the queue has it. A job that is known here
+    /// to be queued already is not queued twice.
     async fn publish(&self, jobs: &[Job]) -> Vec<Result<(), NotQueued>>;
 
     /// A consumer of one queue; several share its jobs.
     async fn subscribe(&self, channel: Channel, lane: Lane) -> Box<dyn Consumer>;
 
-    /// How many jobs are queued and not acknowledged.
+    /// How many jobs are queued and not acknowledged, as far as this process knows without asking.
     fn outstanding(&self, channel: Channel, lane: Lane) -> usize;
 
-    /// Ends all consumers once they have what they hold.
+    /// How a queue stands, at most half a second ago; `None` when nobody can say.
+    async fn depth(&self, channel: Channel, lane: Lane) -> Option<Depth>;
+
+    /// Counts how often the queues were found empty of what they had taken: all that is ready must be published again.
+    fn wiped(&self) -> watch::Receiver<u64>;
+
+    /// Whether the queue can be reached, and since when not.
+    fn connection(&self) -> watch::Receiver<Connection>;
+
+    /// Ends all consumers; what is in hands may still be acknowledged.
     fn close(&self);
+
+    /// After [`Queue::close`]: waits until every delivery was answered and every answer is on its way.
+    async fn ended(&self);
 }

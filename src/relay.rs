@@ -79,7 +79,13 @@ impl Relay {
     /// Feeds until `stop`.
     pub async fn run(mut self, stop: CancellationToken) {
         let mut bell = Bell::new(self.store.clone(), self.clock.clone(), GATHER);
+        let mut wiped = self.queue.wiped();
         loop {
+            // A queue that lost what it had is filled from the beginning.
+            if wiped.has_changed().unwrap_or(false) {
+                wiped.mark_unchanged();
+                self.read.clear();
+            }
             if let Err(error) = self.feed().await {
                 event::store_failed("relay", &error);
             }
@@ -100,6 +106,10 @@ impl Relay {
 
     async fn feed_one(&mut self, channel: Channel, lane: Lane) -> StoreResult<()> {
         // Filling up only when half is gone keeps the reading of rows that are queued already rare.
+        // Asking freshens what the queue knows; while nobody can say, nothing can be queued either.
+        if self.queue.depth(channel, lane).await.is_none() {
+            return Ok(());
+        }
         let outstanding = self.queue.outstanding(channel, lane);
         event::outstanding(&format!("{channel}.{lane}"), outstanding);
         // What nobody may take need not be read again whenever something else changes.

@@ -43,6 +43,8 @@ use crate::store::{Claim, ClaimOutcome, Ending, Settlement, Store, StoreError, W
 const STORE_PAUSE: Duration = Duration::from_millis(500);
 /// How long a worker rests after a panic outside of a job.
 const PANIC_PAUSE: Duration = Duration::from_millis(100);
+/// Behind a gate that is shut for longer a worker keeps no job that another process could do.
+const SHUT_LONG: Duration = Duration::from_secs(1);
 /// How often concluding a job that panicked is tried.
 const MOST_CONCLUSIONS: usize = 3;
 /// A message whose hand-over panics at this try or a later one is not sent again by itself.
@@ -131,7 +133,14 @@ impl Worker {
     /// Waits for a job and does it; `false` when none will come any more.
     async fn turn(&self, channel: Channel, consumer: &mut dyn Consumer) -> bool {
         if let Some(gate) = self.gates.of(channel) {
-            gate.room().await;
+            let mut room = std::pin::pin!(gate.room());
+            if tokio::time::timeout(SHUT_LONG, room.as_mut())
+                .await
+                .is_err()
+            {
+                consumer.rest();
+                room.await;
+            }
         }
         let Some(delivery) = consumer.next().await else {
             return false;

@@ -9,9 +9,9 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
-use super::{Consumer, Delivery, Job, NotQueued, Queue};
+use super::{Connection, Consumer, Delivery, Depth, Job, NotQueued, Queue};
 use crate::domain::channel::{Channel, Lane};
 use crate::domain::id::MessageId;
 
@@ -20,6 +20,9 @@ use crate::domain::id::MessageId;
 pub struct MemoryQueue {
     capacity: usize,
     queues: Arc<HashMap<(Channel, Lane), Arc<One>>>,
+    /// Neither ever changes: memory is neither away nor wiped while the process lives.
+    wiped: Arc<watch::Sender<u64>>,
+    connection: Arc<watch::Sender<Connection>>,
 }
 
 /// The queue of one (channel, lane).
@@ -36,6 +39,7 @@ struct State {
     waiting: VecDeque<MessageId>,
     /// Everything outstanding, waiting or in hands, with its newest fence.
     fences: HashMap<MessageId, i64>,
+    consumers: usize,
     closed: bool,
 }
 
@@ -50,6 +54,8 @@ impl MemoryQueue {
         Self {
             capacity: capacity_per_queue.max(1),
             queues: Arc::new(queues),
+            wiped: Arc::new(watch::Sender::new(0)),
+            connection: Arc::new(watch::Sender::new(Connection::Up)),
         }
     }
 
@@ -70,14 +76,32 @@ impl Queue for MemoryQueue {
     }
 
     async fn subscribe(&self, channel: Channel, lane: Lane) -> Box<dyn Consumer> {
-        Box::new(MemoryConsumer {
-            one: self.one(channel, lane).map(Arc::clone),
-        })
+        let one = self.one(channel, lane).map(Arc::clone);
+        if let Some(one) = &one {
+            one.lock().consumers += 1;
+        }
+        Box::new(MemoryConsumer { one })
     }
 
     fn outstanding(&self, channel: Channel, lane: Lane) -> usize {
         self.one(channel, lane)
             .map_or(0, |one| one.lock().fences.len())
+    }
+
+    async fn depth(&self, channel: Channel, lane: Lane) -> Option<Depth> {
+        let state = self.one(channel, lane)?.lock();
+        Some(Depth {
+            ready: state.waiting.len(),
+            consumers: state.consumers,
+        })
+    }
+
+    fn wiped(&self) -> watch::Receiver<u64> {
+        self.wiped.subscribe()
+    }
+
+    fn connection(&self) -> watch::Receiver<Connection> {
+        self.connection.subscribe()
     }
 
     fn close(&self) {
@@ -86,6 +110,9 @@ impl Queue for MemoryQueue {
             one.ready.notify_waiters();
         }
     }
+
+    /// Answers are given at once.
+    async fn ended(&self) {}
 }
 
 impl One {
@@ -194,6 +221,14 @@ struct MemoryConsumer {
     one: Option<Arc<One>>,
 }
 
+impl Drop for MemoryConsumer {
+    fn drop(&mut self) {
+        if let Some(one) = &self.one {
+            one.lock().consumers -= 1;
+        }
+    }
+}
+
 #[async_trait]
 impl Consumer for MemoryConsumer {
     async fn next(&mut self) -> Option<Delivery> {
@@ -216,6 +251,9 @@ impl Consumer for MemoryConsumer {
             }
         }
     }
+
+    /// Nothing comes early here.
+    fn rest(&mut self) {}
 }
 
 #[cfg(test)]
