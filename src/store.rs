@@ -28,6 +28,7 @@ use crate::domain::shop::{CallerId, Identity, ShopId};
 
 pub mod bell;
 pub mod floor;
+mod ledger;
 pub mod sqlite;
 
 /// Why the store did not do it.

@@ -39,7 +39,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("twilight_http", &["provider/discord"]),
     ("twilight_model", &["provider/discord"]),
     ("reqwest", &["provider/"]),
-    ("rusqlite", &["store/"]),
+    ("rusqlite", &["store/sqlite", "store/floor"]),
     ("handlebars", &["catalog", "render"]),
     ("tonic", &["api", "client", "app", "proto"]),
     ("axum", &["web"]),

@@ -1,7 +1,5 @@
 //! From what SQLite says to what the store promises to say: full, unavailable, or holding what it should not.
 
-use std::fmt::Display;
-
 use rusqlite::{Error, ErrorCode};
 
 use crate::store::StoreError;
@@ -21,9 +19,4 @@ impl From<Error> for StoreError {
             Some(_) => Self::Unavailable(Box::new(error)),
         }
     }
-}
-
-/// A value in a row that cannot be read.
-pub(super) fn corrupt(error: impl Display) -> StoreError {
-    StoreError::Corrupt(error.to_string())
 }

@@ -25,6 +25,7 @@ const STATEMENTS: usize = 128;
 const STEPS: [&str; 2] = [
     include_str!("../../../migrations/sqlite/0001_first.sql"),
     include_str!("../../../migrations/sqlite/0002_expiry.sql"),
+    include_str!("../../../migrations/sqlite/0003_collapse_caller.sql"),
 ];
 
 /// Why a store could not be opened; each says what to do.

@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
-use super::error::corrupt;
 use super::folder::connect_reader;
-use super::writer::closed;
+use super::session::SqliteSession;
 use crate::store::StoreResult;
+use crate::store::ledger::batch::closed;
+use crate::store::ledger::session::{Session, corrupt};
 
 /// How many reads run at once.
 const READERS: u32 = 4;
@@ -21,25 +21,27 @@ pub(super) struct Readers {
 
 struct Shared {
     file: PathBuf,
-    idle: Mutex<Vec<Connection>>,
+    idle: Mutex<Vec<SqliteSession>>,
 }
 
 impl Shared {
-    fn lend(&self) -> StoreResult<Connection> {
+    fn lend(&self) -> StoreResult<SqliteSession> {
         let idle = self
             .idle
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .pop();
         match idle {
-            Some(conn) => Ok(conn),
-            None => Ok(connect_reader(&self.file)?),
+            Some(session) => Ok(session),
+            None => Ok(SqliteSession {
+                conn: connect_reader(&self.file)?,
+            }),
         }
     }
 
-    fn take_back(&self, conn: Connection) {
+    fn take_back(&self, session: SqliteSession) {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        idle.push(conn);
+        idle.push(session);
     }
 }
 
@@ -58,16 +60,24 @@ impl Readers {
     pub(super) async fn read<T, F>(&self, read: F) -> StoreResult<T>
     where
         T: Send + 'static,
-        F: FnOnce(&Connection) -> StoreResult<T> + Send + 'static,
+        F: FnOnce(&mut dyn Session) -> StoreResult<T> + Send + 'static,
+    {
+        self.lend(move |session| read(session)).await
+    }
+
+    async fn lend<T, F>(&self, read: F) -> StoreResult<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut SqliteSession) -> StoreResult<T> + Send + 'static,
     {
         let permits = Arc::clone(&self.permits);
         let permit = permits.acquire_owned().await.map_err(|_| closed())?;
         let shared = Arc::clone(&self.shared);
         let task = tokio::task::spawn_blocking(move || {
-            let conn = shared.lend()?;
+            let mut session = shared.lend()?;
             // A connection that was lent to code that panicked is not taken back.
-            let found = read(&conn);
-            shared.take_back(conn);
+            let found = read(&mut session);
+            shared.take_back(session);
             drop(permit);
             found
         });
@@ -79,11 +89,14 @@ impl Readers {
     pub(super) async fn snapshot<T, F>(&self, read: F) -> StoreResult<T>
     where
         T: Send + 'static,
-        F: FnOnce(&Connection) -> StoreResult<T> + Send + 'static,
+        F: FnOnce(&mut dyn Session) -> StoreResult<T> + Send + 'static,
     {
-        self.read(move |conn| {
-            let transaction = conn.unchecked_transaction()?;
-            read(&transaction)
+        self.lend(move |session| {
+            session.command("BEGIN")?;
+            let found = read(session);
+            // Nothing was written: ending it can change nothing.
+            let _ = session.command("ROLLBACK");
+            found
         })
         .await
     }

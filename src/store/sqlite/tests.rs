@@ -3,86 +3,8 @@
 use rusqlite::Connection;
 
 use super::folder::{connect_writer, migrate};
-use super::{accept, cancel, customers, erase, facts, lookup, pending, plan, settle, unit};
-use crate::domain::filter::{Field, Filter};
-use crate::domain::id::{Ids, NotificationId};
-use crate::domain::shop::Identity;
-use crate::store::Query;
-
-const LARGE: [&str; 14] = [
-    "notification",
-    "message",
-    "history",
-    "detail",
-    "content",
-    "attempt",
-    "usage",
-    "collapse",
-    "once_key",
-    "request",
-    "customer",
-    "suppression",
-    "event",
-    "outcome",
-];
-
-const STATEMENTS: [&str; 43] = [
-    accept::REQUESTS,
-    accept::OPEN_BY_COLLAPSE,
-    cancel::ENDED,
-    cancel::OPEN_BY_KEY,
-    cancel::ENDED_BY_KEY,
-    customers::OPEN_BY_CUSTOMER,
-    customers::OPEN_BY_DIGEST,
-    customers::SUPPRESSIONS,
-    erase::ENDED_BY_CUSTOMER,
-    erase::DETAILS,
-    erase::DROP_CONTENT,
-    erase::CLEAR_MESSAGES,
-    erase::CLEAR_ATTEMPTS,
-    erase::DROPS[0],
-    erase::DROPS[1],
-    erase::DROPS[2],
-    erase::DROPS[3],
-    erase::DROPS[4],
-    facts::CUSTOMERS,
-    facts::USAGE,
-    facts::OUTCOMES,
-    facts::PAUSES,
-    facts::SUPPRESSED,
-    facts::MARKS,
-    facts::ONCE,
-    lookup::WHOLE,
-    lookup::WITHOUT_ATTACHMENTS,
-    lookup::MESSAGES,
-    lookup::ATTEMPTS,
-    lookup::COUNTS,
-    lookup::EVENTS,
-    pending::READY,
-    pending::OPEN_MESSAGES,
-    pending::NEXT_TASK,
-    pending::NEXT_MESSAGE,
-    plan::DUE,
-    plan::WAITERS,
-    settle::EXPIRED,
-    settle::HELD,
-    unit::LOAD_HEADS,
-    unit::LOAD_MESSAGES,
-    unit::BY_MESSAGE,
-    unit::DELETE_OPEN,
-];
-
-const CHANGES: [&str; 9] = [
-    erase::SET_DETAIL,
-    erase::SET_OPEN,
-    erase::SET_ENDED,
-    unit::UPDATE_OPEN,
-    unit::UPDATE_DETAIL,
-    unit::UPDATE_MESSAGE,
-    unit::END_ATTEMPT,
-    unit::MOVE_USAGE,
-    unit::RELEASE,
-];
+use crate::store::ledger::session::Dialect;
+use crate::store::ledger::tests::{LARGE, SENDING, pages, statements};
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
@@ -117,12 +39,12 @@ fn scans(conn: &Connection, statement: &str) -> Outcome<Vec<String>> {
 #[test]
 fn every_statement_is_served_by_an_index() -> Outcome<()> {
     let (_folder, conn) = schema()?;
-    for statement in STATEMENTS.iter().chain(&CHANGES) {
-        let found = scans(&conn, statement)?;
-        assert!(found.is_empty(), "{statement}\n{found:?}");
+    for statement in statements() {
+        let found = scans(&conn, statement.sqlite)?;
+        assert!(found.is_empty(), "{}\n{found:?}", statement.sqlite);
     }
     // The one index that holds nothing but what is being handed over is read whole.
-    let found = scans(&conn, settle::SENDING)?;
+    let found = scans(&conn, SENDING.sqlite)?;
     assert!(
         found
             .iter()
@@ -138,32 +60,9 @@ fn every_statement_is_served_by_an_index() -> Outcome<()> {
 #[test]
 fn every_page_is_served_by_an_index() -> Outcome<()> {
     let (_folder, conn) = schema()?;
-    let text = |field| Filter::Text {
-        field,
-        equal: true,
-        value: "x".to_owned(),
-    };
-    let instant = jiff::Timestamp::UNIX_EPOCH;
-    let after: Option<NotificationId> = Some(Ids::new().notification(instant));
-    for filter in [
-        Filter::Everything,
-        text(Field::CustomerId),
-        text(Field::Channel),
-        text(Field::Label("k".to_owned())),
-        text(Field::State),
-    ] {
-        for (descending, after) in [(true, None), (false, after)] {
-            let query = Query {
-                identity: Identity::local(),
-                filter: filter.clone(),
-                descending,
-                after,
-                limit: 50,
-            };
-            let page = lookup::page(&query);
-            let found = scans(&conn, &page.sql)?;
-            assert!(found.is_empty(), "{filter:?}\n{found:?}");
-        }
+    for (filter, page) in pages(Dialect::Sqlite) {
+        let found = scans(&conn, &page)?;
+        assert!(found.is_empty(), "{filter}\n{found:?}");
     }
     Ok(())
 }

@@ -8,11 +8,13 @@ use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
 
-use super::error::corrupt;
+use super::batch::Tx;
 use super::open::{Change, Charge, Open};
 use super::rows::{Head, Letter, head_columns, message_columns, to_json};
-use super::sql::{Row, find_ids, id_list, message_list, row, select, write};
-use super::writer::Tx;
+use super::session::{
+    Row, Statement, corrupt, find_ids, id_list, message_list, row, select, write,
+};
+use super::statement::{by_ids, delete, insert, update};
 use crate::domain::id::{MessageId, NotificationId};
 use crate::domain::intent::{Intent, Variables};
 use crate::domain::notification::{Attempt, AttemptResult};
@@ -21,53 +23,105 @@ use crate::domain::shop::Identity;
 use crate::failpoint::{self, Point};
 use crate::store::StoreResult;
 
-pub(super) const LOAD_HEADS: &str = concat!(
-    "SELECT ",
-    head_columns!(),
-    " FROM json_each(?1) j CROSS JOIN notification n ON n.id = unhex(j.value)"
-);
-pub(super) const LOAD_MESSAGES: &str = concat!(
-    "SELECT ",
+pub(super) const LOAD_HEADS: Statement<'_> = by_ids!(head_columns!(), "notification n", "n.id");
+pub(super) const LOAD_MESSAGES: Statement<'_> = by_ids!(
     message_columns!(),
-    " FROM json_each(?1) j CROSS JOIN message m ON m.notification = unhex(j.value) ORDER BY m.id"
+    "message m",
+    "m.notification",
+    " ORDER BY m.id"
 );
-pub(super) const BY_MESSAGE: &str = "SELECT DISTINCT m.notification FROM json_each(?1) j CROSS JOIN message m ON m.id = unhex(j.value)";
+pub(super) const BY_MESSAGE: Statement<'_> =
+    by_ids!("DISTINCT m.notification", "message m", "m.id");
 
-const INSERT_OPEN: &str = "INSERT INTO notification (id, shop, caller, customer, category, topic, template, accepted_bundle, \
-    bundle, state, reason, task, due_at, expire_time, event_time, create_time, update_time, collapse_key, cancellation_key, \
-    reference, lane) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)";
-const INSERT_HISTORY: &str = "INSERT INTO history (id, shop, caller, customer, category, topic, template, accepted_bundle, \
-    bundle, state, reason, task, due_at, expire_time, event_time, create_time, update_time, collapse_key, cancellation_key, \
-    reference, lane, final_time) \
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)";
-pub(super) const DELETE_OPEN: &str = "DELETE FROM notification WHERE id = ?1";
-pub(super) const UPDATE_OPEN: &str = "UPDATE notification SET bundle = ?2, state = ?3, reason = ?4, task = ?5, due_at = ?6, \
-    update_time = ?7 WHERE id = ?1";
-const INSERT_DETAIL: &str =
-    "INSERT INTO detail (notification, intent, decision) VALUES (?1, ?2, ?3)";
-pub(super) const UPDATE_DETAIL: &str = "UPDATE detail SET decision = ?2 WHERE notification = ?1";
-const INSERT_CONTENT: &str =
-    "INSERT INTO content (notification, variables, attachments) VALUES (?1, ?2, ?3)";
-const INSERT_MESSAGE: &str = "INSERT INTO message (id, notification, channel, address, digest, lane, state, fence, tries, \
-    maybe_sent, due_at, provider, provider_message_id, variant, sms_segments, fallback, shop) \
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)";
-pub(super) const UPDATE_MESSAGE: &str = "UPDATE message SET state = ?2, fence = ?3, tries = ?4, maybe_sent = ?5, due_at = ?6, \
-    provider = ?7, provider_message_id = ?8, sms_segments = ?9 WHERE id = ?1";
-const INSERT_ATTEMPT: &str = "INSERT INTO attempt (message, id, provider, start_time, number, content_hash, result, reply) \
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
-pub(super) const END_ATTEMPT: &str = "UPDATE attempt SET end_time = ?2, result = ?3, reply = ?4 \
-    WHERE message = ?1 AND result = 'sending'";
-const RESERVE: &str = "INSERT INTO usage (shop, customer, notification, at, category, topic, template, subject) \
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (shop, customer, notification) DO UPDATE SET at = excluded.at, \
-    category = excluded.category, topic = excluded.topic, template = excluded.template, subject = excluded.subject";
-pub(super) const MOVE_USAGE: &str =
-    "UPDATE usage SET at = ?4 WHERE shop = ?1 AND customer = ?2 AND notification = ?3";
-pub(super) const RELEASE: &str =
-    "DELETE FROM usage WHERE shop = ?1 AND customer = ?2 AND notification = ?3";
-const INSERT_EVENT: &str = "INSERT INTO event (notification, shop, caller, state, reason, time) \
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
-const COUNT: &str = "INSERT INTO tally (shop, caller, state, reason, count) VALUES (?1, ?2, ?3, ?4, ?5) \
-    ON CONFLICT (shop, caller, state, reason) DO UPDATE SET count = count + excluded.count";
+const INSERT_OPEN: Statement<'_> = insert!(
+    "notification",
+    [
+        "id" uuid, "shop" text, "caller" text, "customer" text, "category" text, "topic" text, "template" text,
+        "accepted_bundle" text, "bundle" text, "state" text, "reason" text, "task" text, "due_at" bigint,
+        "expire_time" bigint, "event_time" bigint, "create_time" bigint, "update_time" bigint, "collapse_key" text,
+        "cancellation_key" text, "reference" text, "lane" text
+    ]
+);
+const INSERT_HISTORY: Statement<'_> = insert!(
+    "history",
+    [
+        "id" uuid, "shop" text, "caller" text, "customer" text, "category" text, "topic" text, "template" text,
+        "accepted_bundle" text, "bundle" text, "state" text, "reason" text, "task" text, "due_at" bigint,
+        "expire_time" bigint, "event_time" bigint, "create_time" bigint, "update_time" bigint, "collapse_key" text,
+        "cancellation_key" text, "reference" text, "lane" text,
+        "final_time" bigint
+    ]
+);
+pub(super) const DELETE_OPEN: Statement<'_> = delete!("notification", ["id" uuid]);
+pub(super) const UPDATE_OPEN: Statement<'_> = update!(
+    "notification",
+    ["bundle" text, "state" text, "reason" text, "task" text, "due_at" bigint, "update_time" bigint],
+    ["id" uuid]
+);
+const INSERT_DETAIL: Statement<'_> = insert!(
+    "detail",
+    ["notification" uuid, "intent" text, "decision" text]
+);
+pub(super) const UPDATE_DETAIL: Statement<'_> =
+    update!("detail", ["decision" text], ["notification" uuid]);
+const INSERT_CONTENT: Statement<'_> = insert!(
+    "content",
+    ["notification" uuid, "variables" text, "attachments" text]
+);
+const INSERT_MESSAGE: Statement<'_> = insert!(
+    "message",
+    [
+        "id" uuid, "notification" uuid, "channel" text, "address" text, "digest" text, "lane" text, "state" text,
+        "fence" bigint, "tries" bigint, "maybe_sent" bigint, "due_at" bigint, "provider" text,
+        "provider_message_id" text, "variant" text, "sms_segments" bigint, "fallback" text, "shop" text
+    ]
+);
+pub(super) const UPDATE_MESSAGE: Statement<'_> = update!(
+    "message",
+    [
+        "state" text, "fence" bigint, "tries" bigint, "maybe_sent" bigint, "due_at" bigint, "provider" text,
+        "provider_message_id" text, "sms_segments" bigint
+    ],
+    ["id" uuid]
+);
+const INSERT_ATTEMPT: Statement<'_> = insert!(
+    "attempt",
+    [
+        "message" uuid, "id" uuid, "provider" text, "start_time" bigint, "number" bigint, "content_hash" text,
+        "result" text, "reply" text
+    ]
+);
+pub(super) const END_ATTEMPT: Statement<'_> = update!(
+    "attempt",
+    ["end_time" bigint, "result" text, "reply" text],
+    ["message" uuid],
+    " AND attempt.result = 'sending'"
+);
+const RESERVE: Statement<'_> = insert!(
+    "usage",
+    [
+        "shop" text, "customer" text, "notification" uuid, "at" bigint, "category" text, "topic" text, "template" text,
+        "subject" text
+    ],
+    " ON CONFLICT (shop, customer, notification) DO UPDATE SET at = excluded.at, category = excluded.category, \
+     topic = excluded.topic, template = excluded.template, subject = excluded.subject"
+);
+pub(super) const MOVE_USAGE: Statement<'_> = update!(
+    "usage",
+    ["at" bigint],
+    ["shop" text, "customer" text, "notification" uuid]
+);
+pub(super) const RELEASE: Statement<'_> =
+    delete!("usage", ["shop" text, "customer" text, "notification" uuid]);
+const INSERT_EVENT: Statement<'_> = insert!(
+    "event",
+    ["notification" uuid, "shop" text, "caller" text, "state" text, "reason" text, "time" bigint]
+);
+const COUNT: Statement<'_> = insert!(
+    "tally",
+    ["shop" text, "caller" text, "state" text, "reason" text, "count" bigint],
+    " ON CONFLICT (shop, caller, state, reason) DO UPDATE SET count = tally.count + excluded.count"
+);
 
 /// The open notifications of an operation.
 #[derive(Default)]
@@ -80,7 +134,7 @@ pub(super) struct Unit {
 
 impl Unit {
     /// Loads those that are open and not here yet.
-    pub(super) fn load(&mut self, tx: &mut Tx, ids: &[NotificationId]) -> StoreResult<()> {
+    pub(super) fn load(&mut self, tx: &mut Tx<'_>, ids: &[NotificationId]) -> StoreResult<()> {
         let mut missing: Vec<_> = ids
             .iter()
             .filter(|id| !self.opens.contains_key(id))
@@ -91,7 +145,7 @@ impl Unit {
         missing.sort_unstable();
         missing.dedup();
         let list = id_list(missing);
-        let heads = select(&tx.conn, LOAD_HEADS, [list.as_str()], Head::read)?;
+        let heads = select(tx.session, LOAD_HEADS, &row![&list], Head::read)?;
         let none = heads.is_empty();
         for head in heads {
             self.opens.insert(head.id, Open::loaded(head));
@@ -99,7 +153,7 @@ impl Unit {
         if none {
             return Ok(());
         }
-        for letter in select(&tx.conn, LOAD_MESSAGES, [list], Letter::read)? {
+        for letter in select(tx.session, LOAD_MESSAGES, &row![list], Letter::read)? {
             if let Some(open) = self.opens.get_mut(&letter.message.notification) {
                 self.messages.insert(letter.message.id, open.head.id);
                 open.keep(letter);
@@ -111,10 +165,10 @@ impl Unit {
     /// Loads the notifications of messages.
     pub(super) fn load_by_messages<'a>(
         &mut self,
-        tx: &mut Tx,
+        tx: &mut Tx<'_>,
         ids: impl IntoIterator<Item = &'a MessageId>,
     ) -> StoreResult<()> {
-        let found = find_ids(&tx.conn, BY_MESSAGE, [message_list(ids)])?;
+        let found = find_ids(tx.session, BY_MESSAGE, &row![message_list(ids)])?;
         self.load(tx, &found)
     }
 
@@ -167,11 +221,11 @@ impl Unit {
         now: Timestamp,
     ) {
         self.ended_attempts
-            .push(row![message.as_bytes(), now, result.as_str(), reply]);
+            .push(row![now, result.as_str(), reply, message.as_bytes()]);
     }
 
     /// Writes everything that has changed.
-    pub(super) fn flush(self, tx: &mut Tx) -> StoreResult<()> {
+    pub(super) fn flush(self, tx: &mut Tx<'_>) -> StoreResult<()> {
         let mut writes = Writes {
             attempts: self.attempts,
             ended_attempts: self.ended_attempts,
@@ -182,6 +236,21 @@ impl Unit {
         }
         writes.execute(tx)
     }
+}
+
+/// How many more or fewer there are of a status: by shop, caller, state, reason.
+pub(super) type Counts = BTreeMap<(String, String, &'static str, &'static str), i64>;
+
+/// Writes what a transaction has to tell at its end: its events, and how many there are of each status.
+pub(super) fn tell(tx: &mut Tx<'_>) -> StoreResult<()> {
+    let counts: Vec<_> = std::mem::take(&mut tx.counts)
+        .into_iter()
+        .filter(|(_, by)| *by != 0)
+        .map(|((shop, caller, state, reason), by)| row![shop, caller, state, reason, by])
+        .collect();
+    write(tx.session, COUNT, counts)?;
+    tx.told = write(tx.session, INSERT_EVENT, std::mem::take(&mut tx.events))? > 0;
+    Ok(())
 }
 
 /// Rows by the statement that takes them.
@@ -202,7 +271,7 @@ struct Writes {
     moved: Vec<Row>,
     released: Vec<Row>,
     events: Vec<Row>,
-    counts: BTreeMap<(String, String, &'static str, &'static str), i64>,
+    counts: Counts,
 }
 
 impl Writes {
@@ -237,7 +306,7 @@ impl Writes {
         let decision = open.decision.as_ref().map(to_json).transpose()?;
         match (open.intent, decision) {
             (Some(intent), decision) => self.intent(head.id, intent, decision)?,
-            (None, Some(decision)) => self.changed_detail.push(row![head.id.as_bytes(), decision]),
+            (None, Some(decision)) => self.changed_detail.push(row![decision, head.id.as_bytes()]),
             (None, None) => {}
         }
         Ok(())
@@ -274,10 +343,10 @@ impl Writes {
                 head.id.as_bytes()
             ]),
             Charge::Move(at) => self.moved.push(row![
+                *at,
                 &head.identity.shop,
                 &head.customer,
-                head.id.as_bytes(),
-                *at
+                head.id.as_bytes()
             ]),
             Charge::Reserve(usage) => self.reserved.push(row![
                 &head.identity.shop,
@@ -317,14 +386,8 @@ impl Writes {
         *self.counts.entry(key).or_default() += by;
     }
 
-    fn execute(self, tx: &mut Tx) -> StoreResult<()> {
-        let counts: Vec<_> = self
-            .counts
-            .into_iter()
-            .filter(|(_, by)| *by != 0)
-            .map(|((shop, caller, state, reason), by)| row![shop, caller, state, reason, by])
-            .collect();
-        for (statement, rows) in [
+    fn execute(self, tx: &mut Tx<'_>) -> StoreResult<()> {
+        let mut writes = vec![
             (INSERT_OPEN, self.new_open),
             (INSERT_HISTORY, self.ended),
             (DELETE_OPEN, self.ended_ids),
@@ -335,20 +398,22 @@ impl Writes {
             (UPDATE_MESSAGE, self.changed_messages),
             (INSERT_MESSAGE, self.new_messages),
             (END_ATTEMPT, self.ended_attempts),
+        ];
+        if failpoint::ENABLED && !self.attempts.is_empty() {
+            tx.session.write(&std::mem::take(&mut writes))?;
+            failpoint::hit(Point::AfterClaim);
+        }
+        writes.extend([
             (INSERT_ATTEMPT, self.attempts),
             (RELEASE, self.released),
             (RESERVE, self.reserved),
             (MOVE_USAGE, self.moved),
-            (COUNT, counts),
-        ] {
-            if statement == INSERT_ATTEMPT && !rows.is_empty() {
-                failpoint::hit(Point::AfterClaim);
-            }
-            write(&tx.conn, statement, &rows)?;
-        }
-        if !self.events.is_empty() {
-            write(&tx.conn, INSERT_EVENT, &self.events)?;
-            tx.sequence = tx.conn.last_insert_rowid();
+        ]);
+        writes.retain(|(_, rows)| !rows.is_empty());
+        tx.session.write(&writes)?;
+        tx.events.extend(self.events);
+        for (key, by) in self.counts {
+            *tx.counts.entry(key).or_default() += by;
         }
         Ok(())
     }

@@ -3,34 +3,39 @@
 use std::collections::{BTreeSet, HashMap};
 
 use jiff::Timestamp;
-use rusqlite::Connection;
 use serde_json::{Value, json};
 
-use super::error::corrupt;
 use super::facts::{customer_key, load_customers, with_contact};
 use super::lookup;
 use super::rows::{Letter, message_columns, time};
-use super::sql::{blob, message_list, select};
+use super::session::{Session, Statement, blob, corrupt, message_list, row, select};
+use super::statement::by_ids;
 use crate::domain::channel::{Channel, Lane};
 use crate::domain::customer::Customer;
 use crate::domain::id::MessageId;
 use crate::store::{Ready, StoreResult, Work};
 
-pub(super) const READY: &str = "SELECT m.id, m.fence, m.due_at FROM message m WHERE m.state = 'queued' AND m.channel = ?1 \
-    AND m.lane = ?2 AND m.due_at BETWEEN ?3 AND ?4 ORDER BY m.due_at LIMIT ?5";
-pub(super) const OPEN_MESSAGES: &str = concat!(
-    "SELECT ",
+pub(super) const READY: Statement<'_> = Statement {
+    sqlite: "SELECT m.id, m.fence, m.due_at FROM message m WHERE m.state = 'queued' AND m.channel = ?1 \
+        AND m.lane = ?2 AND m.due_at BETWEEN ?3 AND ?4 ORDER BY m.due_at LIMIT ?5",
+};
+pub(super) const OPEN_MESSAGES: Statement<'_> = by_ids!(
     message_columns!(),
-    " FROM json_each(?1) j CROSS JOIN message m ON m.id = unhex(j.value) \
-     WHERE m.state IN ('queued', 'sending')"
+    "message m",
+    "m.id",
+    " WHERE m.state IN ('queued', 'sending')"
 );
-pub(super) const NEXT_TASK: &str = "SELECT min((SELECT n.due_at FROM notification n WHERE n.task = t.value AND n.lane = l.value \
-    AND n.task IS NOT NULL ORDER BY n.due_at LIMIT 1)) FROM json_each(?1) l, json_each('[\"plan\",\"unknown\"]') t";
-pub(super) const NEXT_MESSAGE: &str = "SELECT min((SELECT m.due_at FROM message m WHERE m.state = 'queued' \
-    AND m.channel = c.value AND m.lane = l.value ORDER BY m.due_at LIMIT 1)) FROM json_each(?1) l, json_each(?2) c";
+pub(super) const NEXT_TASK: Statement<'_> = Statement {
+    sqlite: "SELECT min((SELECT n.due_at FROM notification n WHERE n.task = t.value AND n.lane = l.value \
+        AND n.task IS NOT NULL ORDER BY n.due_at LIMIT 1)) FROM json_each(?1) l, json_each('[\"plan\",\"unknown\"]') t",
+};
+pub(super) const NEXT_MESSAGE: Statement<'_> = Statement {
+    sqlite: "SELECT min((SELECT m.due_at FROM message m WHERE m.state = 'queued' AND m.channel = c.value \
+        AND m.lane = l.value ORDER BY m.due_at LIMIT 1)) FROM json_each(?1) l, json_each(?2) c",
+};
 
 pub(super) fn ready(
-    conn: &Connection,
+    session: &mut dyn Session,
     channel: Channel,
     lane: Lane,
     since: Option<Timestamp>,
@@ -38,9 +43,8 @@ pub(super) fn ready(
     limit: u32,
 ) -> StoreResult<Vec<Ready>> {
     let since = since.map_or(i64::MIN, Timestamp::as_microsecond);
-    let now = now.as_microsecond();
-    let parameters = (channel.as_str(), lane.as_str(), since, now, limit);
-    select(conn, READY, parameters, |row| {
+    let parameters = row![channel.as_str(), lane.as_str(), since, now, limit];
+    select(session, READY, &parameters, |row| {
         Ok(Ready {
             message: MessageId::from_slice(blob(row, 0)?)
                 .ok_or_else(|| corrupt("an id that is not 16 bytes long"))?,
@@ -52,19 +56,24 @@ pub(super) fn ready(
     })
 }
 
-pub(super) fn work(conn: &Connection, messages: &[MessageId]) -> StoreResult<Vec<Work>> {
-    let letters = select(conn, OPEN_MESSAGES, [message_list(messages)], Letter::read)?;
+pub(super) fn work(session: &mut dyn Session, messages: &[MessageId]) -> StoreResult<Vec<Work>> {
+    let letters = select(
+        session,
+        OPEN_MESSAGES,
+        &row![message_list(messages)],
+        Letter::read,
+    )?;
     let ids: BTreeSet<_> = letters
         .iter()
         .map(|letter| letter.message.notification)
         .collect();
-    let notifications: HashMap<_, _> = lookup::notifications(conn, &ids, true)?
+    let notifications: HashMap<_, _> = lookup::notifications(session, &ids, true)?
         .into_iter()
         .map(|notification| (notification.id, notification))
         .collect();
     let keys: BTreeSet<_> = notifications.values().map(customer_key).collect();
     let keys = Value::from_iter(keys.into_iter().map(|(shop, id)| json!([shop, id])));
-    let customers: HashMap<_, _> = load_customers(conn, keys.to_string())?
+    let customers: HashMap<_, _> = load_customers(session, keys.to_string())?
         .into_iter()
         .collect();
     Ok(letters
@@ -87,12 +96,14 @@ pub(super) fn work(conn: &Connection, messages: &[MessageId]) -> StoreResult<Vec
         .collect())
 }
 
-pub(super) fn next_due(conn: &Connection) -> StoreResult<Option<Timestamp>> {
+pub(super) fn next_due(session: &mut dyn Session) -> StoreResult<Option<Timestamp>> {
     let lanes = json!(Lane::ALL).to_string();
     let channels = json!(Channel::ALL).to_string();
     let least = |found: Vec<Option<i64>>| found.into_iter().flatten().min();
-    let task = select(conn, NEXT_TASK, [lanes.as_str()], |row| Ok(row.get(0)?))?;
-    let message = select(conn, NEXT_MESSAGE, (lanes, channels), |row| Ok(row.get(0)?))?;
+    let task = select(session, NEXT_TASK, &row![&lanes], |row| row.get(0))?;
+    let message = select(session, NEXT_MESSAGE, &row![lanes, channels], |row| {
+        row.get(0)
+    })?;
     least(task.into_iter().chain(message).collect())
         .map(time)
         .transpose()

@@ -3,16 +3,16 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::batch::Tx;
 use super::facts::{AddressKey, suppressed};
 use super::open::Charge;
 use super::rows::cut;
 use super::unit::Unit;
-use super::writer::Tx;
 use crate::domain::notification::{Attempt, AttemptResult, MessageState};
 use crate::domain::reason::{Reason, State, Status};
 use crate::store::{Claim, ClaimOutcome, StoreResult};
 
-pub(super) fn run(tx: &mut Tx, claims: &[&Claim]) -> StoreResult<Vec<ClaimOutcome>> {
+pub(super) fn run(tx: &mut Tx<'_>, claims: &[&Claim]) -> StoreResult<Vec<ClaimOutcome>> {
     let mut unit = Unit::default();
     unit.load_by_messages(tx, claims.iter().map(|claim| &claim.message))?;
     let addresses: HashSet<_> = unit
@@ -22,7 +22,7 @@ pub(super) fn run(tx: &mut Tx, claims: &[&Claim]) -> StoreResult<Vec<ClaimOutcom
             open.held.iter().map(|held| held.letter.address_key(shop))
         })
         .collect();
-    let dead = suppressed(&tx.conn, &addresses)?;
+    let dead = suppressed(tx.session, &addresses)?;
     let outcomes = claims
         .iter()
         .map(|claim| begin(&mut unit, claim, &dead))

@@ -2,22 +2,26 @@
 
 use jiff::Timestamp;
 
-use super::sql::{find_ids, id_list, select};
+use super::batch::Tx;
+use super::session::{Statement, find_ids, id_list, row, select};
+use super::statement::by_ids;
 use super::unit::Unit;
-use super::writer::Tx;
 use crate::domain::reason::{Reason, Status};
 use crate::domain::shop::Identity;
 use crate::store::{CancelTarget, Cancelled, StoreResult};
 
-pub(super) const ENDED: &str =
-    "SELECT h.shop, h.caller FROM json_each(?1) j CROSS JOIN history h ON h.id = unhex(j.value)";
-pub(super) const OPEN_BY_KEY: &str = "SELECT n.id FROM notification n WHERE n.shop = ?1 AND n.caller = ?2 \
-    AND n.cancellation_key = ?3 AND n.cancellation_key <> ''";
-pub(super) const ENDED_BY_KEY: &str = "SELECT count(*) FROM history h WHERE h.shop = ?1 AND h.caller = ?2 \
-    AND h.cancellation_key = ?3 AND h.cancellation_key <> ''";
+pub(super) const ENDED: Statement<'_> = by_ids!("h.shop, h.caller", "history h", "h.id");
+pub(super) const OPEN_BY_KEY: Statement<'_> = Statement::same(
+    "SELECT n.id FROM notification n WHERE n.shop = ?1 AND n.caller = ?2 \
+     AND n.cancellation_key = ?3 AND n.cancellation_key <> ''",
+);
+pub(super) const ENDED_BY_KEY: Statement<'_> = Statement::same(
+    "SELECT count(*) FROM history h WHERE h.shop = ?1 AND h.caller = ?2 \
+     AND h.cancellation_key = ?3 AND h.cancellation_key <> ''",
+);
 
 pub(super) fn run(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     identity: &Identity,
     target: &CancelTarget,
     now: Timestamp,
@@ -35,18 +39,10 @@ pub(super) fn run(
             }
         }
         CancelTarget::Key(key) => {
-            let open = find_ids(
-                &tx.conn,
-                OPEN_BY_KEY,
-                (identity.shop.as_str(), identity.caller.as_str(), key),
-            )?;
+            let theirs = row![&identity.shop, &identity.caller, key];
+            let open = find_ids(tx.session, OPEN_BY_KEY, &theirs)?;
             unit.load(tx, &open)?;
-            let ended = select(
-                &tx.conn,
-                ENDED_BY_KEY,
-                (identity.shop.as_str(), identity.caller.as_str(), key),
-                |row| Ok(row.get::<_, u32>(0)?),
-            )?;
+            let ended = select(tx.session, ENDED_BY_KEY, &theirs, |row| row.get::<u32>(0))?;
             cancelled.missed = ended.into_iter().sum();
         }
     }
@@ -61,10 +57,10 @@ pub(super) fn run(
     Ok(Some(cancelled))
 }
 
-fn has_ended(tx: &mut Tx, identity: &Identity, id: String) -> StoreResult<bool> {
-    let owners = select(&tx.conn, ENDED, [id], |row| {
-        Ok(row.get::<_, String>(0)? == identity.shop.as_str()
-            && row.get::<_, String>(1)? == identity.caller.as_str())
+fn has_ended(tx: &mut Tx<'_>, identity: &Identity, id: String) -> StoreResult<bool> {
+    let owners = select(tx.session, ENDED, &row![id], |row| {
+        Ok(row.get::<String>(0)? == identity.shop.as_str()
+            && row.get::<String>(1)? == identity.caller.as_str())
     })?;
     Ok(owners.contains(&true))
 }

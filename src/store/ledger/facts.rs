@@ -4,12 +4,12 @@ use std::collections::{HashMap, HashSet};
 
 use hmac::{KeyInit as _, Mac as _};
 use jiff::Timestamp;
-use rusqlite::{Connection, Row as Found};
 use serde_json::Value;
 
 use super::open::is_newer;
 use super::rows::{from_json, notification_id, time, word};
-use super::sql::{blob, select};
+use super::session::{Found, Session, Statement, blob, row, select};
+use super::statement::by_keys;
 use crate::domain::budget::Usage;
 use crate::domain::channel::Channel;
 use crate::domain::customer::Customer;
@@ -24,32 +24,53 @@ use crate::store::{Case, StoreResult, USAGE_HORIZON};
 /// over every sensible budget anyway, and a monitor's test customer must not slow the others.
 const USAGE_MAX: i64 = 1000;
 
-pub(super) const CUSTOMERS: &str = "SELECT c.shop, c.id, c.profile, c.preferences, c.revision, c.update_time \
-    FROM json_each(?1) j CROSS JOIN customer c ON c.shop = j.value->>0 AND c.id = j.value->>1";
-pub(super) const USAGE: &str = "SELECT u.shop, u.customer, u.notification, u.at, u.category, u.topic, u.template, u.subject \
-    FROM json_each(?1) j CROSS JOIN usage u ON u.shop = j.value->>0 AND u.customer = j.value->>1 \
-    AND u.notification >= coalesce((SELECT x.notification FROM usage x WHERE x.shop = j.value->>0 \
-    AND x.customer = j.value->>1 ORDER BY x.notification DESC LIMIT 1 OFFSET ?2), x'') WHERE u.at >= ?3";
-pub(super) const OUTCOMES: &str = "SELECT o.shop, o.customer, o.name FROM json_each(?1) j \
-    CROSS JOIN outcome o ON o.shop = j.value->>0 AND o.customer = j.value->>1";
-pub(super) const PAUSES: &str = "SELECT p.shop, p.kind, p.value, p.reason, p.until FROM json_each(?1) j \
-    CROSS JOIN pause p ON p.shop = j.value WHERE p.until IS NULL OR p.until > ?2";
-pub(super) const SUPPRESSED: &str = "SELECT s.shop, s.channel, s.digest, s.reason FROM json_each(?1) j \
-    CROSS JOIN suppression s ON s.shop = j.value->>0 AND s.channel = j.value->>1 AND s.digest = j.value->>2";
-pub(super) const MARKS: &str = "SELECT c.shop, c.customer, j.value->>2, c.event_time, c.notification, \
-    EXISTS (SELECT 1 FROM message m WHERE m.notification = c.notification \
-    AND (m.state IN ('sending', 'sent', 'delivered', 'unknown') OR m.maybe_sent <> 0)), j.value->>3 FROM json_each(?1) j \
-    CROSS JOIN collapse c ON c.shop = j.value->>0 AND c.customer = j.value->>1 \
-    AND c.collapse_key = (j.value->>3) || char(10) || (j.value->>2)";
-pub(super) const ONCE: &str = "SELECT o.shop, o.digest, o.caller, o.notification FROM json_each(?1) j \
-    CROSS JOIN once_key o ON o.shop = j.value->>0 AND o.digest = j.value->>1";
+pub(super) const CUSTOMERS: Statement<'_> = by_keys!(
+    "c.shop, c.id, c.profile, c.preferences, c.revision, c.update_time",
+    "customer c",
+    ["c.shop", "c.id"]
+);
+pub(super) const USAGE: Statement<'_> = by_keys!(
+    "u.shop, u.customer, u.notification, u.at, u.category, u.topic, u.template, u.subject",
+    "usage u",
+    ["u.shop", "u.customer"],
+    " AND u.notification >= coalesce((SELECT x.notification FROM usage x WHERE x.shop = j.value->>0 \
+     AND x.customer = j.value->>1 ORDER BY x.notification DESC LIMIT 1 OFFSET ?2), ?4) WHERE u.at >= ?3"
+);
+pub(super) const OUTCOMES: Statement<'_> = by_keys!(
+    "o.shop, o.customer, o.name",
+    "outcome o",
+    ["o.shop", "o.customer"]
+);
+pub(super) const PAUSES: Statement<'_> = by_keys!(
+    "p.shop, p.kind, p.value, p.reason, p.until",
+    "pause p",
+    ["p.shop"],
+    " WHERE p.until IS NULL OR p.until > ?2"
+);
+pub(super) const SUPPRESSED: Statement<'_> = by_keys!(
+    "s.shop, s.channel, s.digest, s.reason",
+    "suppression s",
+    ["s.shop", "s.channel", "s.digest"]
+);
+pub(super) const MARKS: Statement<'_> = by_keys!(
+    "c.shop, c.customer, c.caller, c.collapse_key, c.event_time, c.notification, \
+     EXISTS (SELECT 1 FROM message m WHERE m.notification = c.notification \
+     AND (m.state IN ('sending', 'sent', 'delivered', 'unknown') OR m.maybe_sent <> 0))",
+    "collapse c",
+    ["c.shop", "c.customer", "c.caller", "c.collapse_key"]
+);
+pub(super) const ONCE: Statement<'_> = by_keys!(
+    "o.shop, o.digest, o.caller, o.notification",
+    "once_key o",
+    ["o.shop", "o.digest"]
+);
 
 /// Shop and customer.
 pub(super) type CustomerKey = (ShopId, CustomerId);
 /// Shop, channel, digest.
 pub(super) type AddressKey = (ShopId, Channel, String);
-/// Shop, customer, collapse key, caller: nobody calls off what another has sent.
-pub(super) type CollapseKey = (ShopId, CustomerId, String, CallerId);
+/// Shop, customer, caller, collapse key: nobody calls off what another has sent.
+pub(super) type CollapseKey = (ShopId, CustomerId, CallerId, String);
 /// Shop, digest of the once key.
 pub(super) type OnceKey = (ShopId, String);
 
@@ -87,8 +108,8 @@ pub(super) fn collapse_key(notification: &Notification) -> Option<CollapseKey> {
         (
             notification.identity.shop.clone(),
             intent.customer.clone(),
-            intent.collapse_key.clone(),
             notification.identity.caller.clone(),
+            intent.collapse_key.clone(),
         )
     })
 }
@@ -115,7 +136,7 @@ pub(super) fn digest(secret: &[u8; 32], purpose: &str, text: &str) -> String {
 
 impl Facts {
     pub(super) fn load(
-        conn: &Connection,
+        session: &mut dyn Session,
         secret: &[u8; 32],
         notifications: &[&Notification],
         now: Timestamp,
@@ -126,15 +147,15 @@ impl Facts {
         };
         let keys: HashSet<_> = notifications.iter().map(|one| customer_key(one)).collect();
         let keys = serde_json::to_value(keys).unwrap_or_default().to_string();
-        for customer in load_customers(conn, keys.clone())? {
+        for customer in load_customers(session, keys.clone())? {
             facts.customers.insert(customer.0, customer.1);
         }
-        facts.load_usage(conn, &keys, now)?;
-        facts.load_outcomes(conn, keys)?;
-        facts.load_pauses(conn, notifications, now)?;
-        facts.load_suppressed(conn, notifications, now)?;
-        facts.load_marks(conn, notifications)?;
-        facts.load_once(conn, notifications)?;
+        facts.load_usage(session, &keys, now)?;
+        facts.load_outcomes(session, keys)?;
+        facts.load_pauses(session, notifications, now)?;
+        facts.load_suppressed(session, notifications, now)?;
+        facts.load_marks(session, notifications)?;
+        facts.load_once(session, notifications)?;
         Ok(facts)
     }
 
@@ -218,35 +239,36 @@ impl Facts {
             .collect()
     }
 
-    fn load_usage(&mut self, conn: &Connection, keys: &str, now: Timestamp) -> StoreResult<()> {
+    fn load_usage(
+        &mut self,
+        session: &mut dyn Session,
+        keys: &str,
+        now: Timestamp,
+    ) -> StoreResult<()> {
         let since = now
             .checked_sub(USAGE_HORIZON)
             .unwrap_or(Timestamp::UNIX_EPOCH);
-        select(
-            conn,
-            USAGE,
-            (keys, USAGE_MAX - 1, since.as_microsecond()),
-            |row| {
-                let usage = Usage {
-                    at: time(row.get(3)?)?,
-                    category: word(&row.get::<_, String>(4)?)?,
-                    topic: row.get(5)?,
-                    template: row.get(6)?,
-                    subject: row.get(7)?,
-                };
-                let id = notification_id(blob(row, 2)?)?;
-                self.usage
-                    .entry(read_key(row)?)
-                    .or_default()
-                    .push((id, usage));
-                Ok(())
-            },
-        )?;
+        let parameters = row![keys, USAGE_MAX - 1, since, &[0; 16]];
+        select(session, USAGE, &parameters, |row| {
+            let usage = Usage {
+                at: time(row.get(3)?)?,
+                category: word(&row.get::<String>(4)?)?,
+                topic: row.get(5)?,
+                template: row.get(6)?,
+                subject: row.get(7)?,
+            };
+            let id = notification_id(blob(row, 2)?)?;
+            self.usage
+                .entry(read_key(row)?)
+                .or_default()
+                .push((id, usage));
+            Ok(())
+        })?;
         Ok(())
     }
 
-    fn load_outcomes(&mut self, conn: &Connection, keys: String) -> StoreResult<()> {
-        select(conn, OUTCOMES, [keys], |row| {
+    fn load_outcomes(&mut self, session: &mut dyn Session, keys: String) -> StoreResult<()> {
+        select(session, OUTCOMES, &row![keys], |row| {
             self.outcomes
                 .entry(read_key(row)?)
                 .or_default()
@@ -258,7 +280,7 @@ impl Facts {
 
     fn load_pauses(
         &mut self,
-        conn: &Connection,
+        session: &mut dyn Session,
         notifications: &[&Notification],
         now: Timestamp,
     ) -> StoreResult<()> {
@@ -266,30 +288,26 @@ impl Facts {
             .iter()
             .map(|one| one.identity.shop.as_str())
             .collect();
-        select(
-            conn,
-            PAUSES,
-            (Value::from_iter(shops).to_string(), now.as_microsecond()),
-            |row| {
-                let until = row.get::<_, Option<i64>>(4)?.map(time).transpose()?;
-                self.pauses
-                    .entry(ShopId::new(row.get::<_, String>(0)?))
-                    .or_default()
-                    .push(Pause {
-                        kind: row.get(1)?,
-                        value: row.get(2)?,
-                        reason: row.get(3)?,
-                        until,
-                    });
-                Ok(())
-            },
-        )?;
+        let shops = Value::from_iter(shops.into_iter().map(|shop| [shop])).to_string();
+        select(session, PAUSES, &row![shops, now], |row| {
+            let until = row.get::<Option<i64>>(4)?.map(time).transpose()?;
+            self.pauses
+                .entry(ShopId::new(row.get::<String>(0)?))
+                .or_default()
+                .push(Pause {
+                    kind: row.get(1)?,
+                    value: row.get(2)?,
+                    reason: row.get(3)?,
+                    until,
+                });
+            Ok(())
+        })?;
         Ok(())
     }
 
     fn load_suppressed(
         &mut self,
-        conn: &Connection,
+        session: &mut dyn Session,
         notifications: &[&Notification],
         now: Timestamp,
     ) -> StoreResult<()> {
@@ -297,13 +315,13 @@ impl Facts {
             .iter()
             .flat_map(|one| self.addresses(one, &self.customer(one, now)))
             .collect();
-        self.suppressed = suppressed(conn, &keys)?;
+        self.suppressed = suppressed(session, &keys)?;
         Ok(())
     }
 
     fn load_marks(
         &mut self,
-        conn: &Connection,
+        session: &mut dyn Session,
         notifications: &[&Notification],
     ) -> StoreResult<()> {
         let keys: HashSet<_> = notifications
@@ -314,22 +332,26 @@ impl Facts {
             return Ok(());
         }
         let list = serde_json::to_value(keys).unwrap_or_default().to_string();
-        select(conn, MARKS, [list], |row| {
+        select(session, MARKS, &row![list], |row| {
             let (shop, customer) = read_key(row)?;
+            let caller = CallerId::new(row.get::<String>(2)?);
             let mark = Mark {
-                event_time: time(row.get(3)?)?,
-                notification: notification_id(blob(row, 4)?)?,
-                handed_over: row.get(5)?,
+                event_time: time(row.get(4)?)?,
+                notification: notification_id(blob(row, 5)?)?,
+                handed_over: row.get(6)?,
             };
-            let caller = CallerId::new(row.get::<_, String>(6)?);
             self.marks
-                .insert((shop, customer, row.get(2)?, caller), mark);
+                .insert((shop, customer, caller, row.get(3)?), mark);
             Ok(())
         })?;
         Ok(())
     }
 
-    fn load_once(&mut self, conn: &Connection, notifications: &[&Notification]) -> StoreResult<()> {
+    fn load_once(
+        &mut self,
+        session: &mut dyn Session,
+        notifications: &[&Notification],
+    ) -> StoreResult<()> {
         let keys: HashSet<_> = notifications
             .iter()
             .filter_map(|one| once_key(one, &self.secret))
@@ -338,9 +360,9 @@ impl Facts {
             return Ok(());
         }
         let list = serde_json::to_value(keys).unwrap_or_default().to_string();
-        select(conn, ONCE, [list], |row| {
-            let shop = ShopId::new(row.get::<_, String>(0)?);
-            let caller = CallerId::new(row.get::<_, String>(2)?);
+        select(session, ONCE, &row![list], |row| {
+            let shop = ShopId::new(row.get::<String>(0)?);
+            let caller = CallerId::new(row.get::<String>(2)?);
             let first = notification_id(blob(row, 3)?)?;
             self.once.insert((shop, row.get(1)?), (caller, first));
             Ok(())
@@ -359,17 +381,17 @@ pub(super) fn with_contact(customer: Customer, notification: &Notification) -> C
 
 /// Which of these addresses are on the suppression list, and why.
 pub(super) fn suppressed(
-    conn: &Connection,
+    session: &mut dyn Session,
     keys: &HashSet<AddressKey>,
 ) -> StoreResult<HashMap<AddressKey, String>> {
     if keys.is_empty() {
         return Ok(HashMap::new());
     }
     let list = serde_json::to_value(keys).unwrap_or_default().to_string();
-    let found = select(conn, SUPPRESSED, [list], |row| {
+    let found = select(session, SUPPRESSED, &row![list], |row| {
         let key = (
-            ShopId::new(row.get::<_, String>(0)?),
-            word(&row.get::<_, String>(1)?)?,
+            ShopId::new(row.get::<String>(0)?),
+            word(&row.get::<String>(1)?)?,
             row.get(2)?,
         );
         Ok((key, row.get(3)?))
@@ -379,15 +401,15 @@ pub(super) fn suppressed(
 
 /// The customers that exist among `keys`, an array of `[shop, id]`.
 pub(super) fn load_customers(
-    conn: &Connection,
+    session: &mut dyn Session,
     keys: String,
 ) -> StoreResult<Vec<(CustomerKey, Customer)>> {
-    select(conn, CUSTOMERS, [keys], |row| {
+    select(session, CUSTOMERS, &row![keys], |row| {
         let key = read_key(row)?;
         let customer = Customer {
             id: key.1.clone(),
-            profile: from_json(&row.get::<_, String>(2)?)?,
-            preferences: from_json(&row.get::<_, String>(3)?)?,
+            profile: from_json(&row.get::<String>(2)?)?,
+            preferences: from_json(&row.get::<String>(3)?)?,
             revision: row.get(4)?,
             update_time: time(row.get(5)?)?,
         };
@@ -397,7 +419,7 @@ pub(super) fn load_customers(
 
 fn read_key(row: &Found<'_>) -> StoreResult<CustomerKey> {
     Ok((
-        ShopId::new(row.get::<_, String>(0)?),
-        CustomerId::new(row.get::<_, String>(1)?),
+        ShopId::new(row.get::<String>(0)?),
+        CustomerId::new(row.get::<String>(1)?),
     ))
 }

@@ -1,13 +1,11 @@
 //! How values lie in rows: times as microseconds, ids as bytes, words as words.
 
 use jiff::Timestamp;
-use rusqlite::Row as Found;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::error::corrupt;
-use super::sql::{Row, blob, row};
+use super::session::{Found, Row, blob, corrupt, row};
 use crate::domain::channel::{Category, Channel};
 use crate::domain::id::{AttemptId, MessageId, NotificationId};
 use crate::domain::notification::{Attempt, Message};
@@ -122,7 +120,7 @@ pub(super) struct Head {
 
 impl Head {
     pub(super) fn read(row: &Found<'_>) -> StoreResult<Self> {
-        let text = |index: usize| row.get::<_, String>(index);
+        let text = |index: usize| row.get::<String>(index);
         let instant = |index: usize| -> StoreResult<Timestamp> { time(row.get(index)?) };
         Ok(Self {
             id: notification_id(blob(row, 0)?)?,
@@ -141,10 +139,10 @@ impl Head {
                 reason: word(&text(10)?)?,
             },
             task: row
-                .get::<_, Option<String>>(11)?
+                .get::<Option<String>>(11)?
                 .map(|task| Task::read(&task))
                 .transpose()?,
-            due_at: row.get::<_, Option<i64>>(12)?.map(time).transpose()?,
+            due_at: row.get::<Option<i64>>(12)?.map(time).transpose()?,
             expire_time: instant(13)?,
             event_time: instant(14)?,
             create_time: instant(15)?,
@@ -182,16 +180,16 @@ impl Head {
         ]
     }
 
-    /// What changes while it is open: id, bundle, state, reason, task, due time, update time.
+    /// What changes while it is open: bundle, state, reason, task, due time, update time; then the id.
     pub(super) fn change(&self) -> Row {
         row![
-            self.id.as_bytes(),
             &self.bundle,
             self.status.state.as_str(),
             self.status.reason.as_str(),
             self.task.map(Task::as_str),
             self.due_at,
             self.update_time,
+            self.id.as_bytes(),
         ]
     }
 }
@@ -208,7 +206,7 @@ pub(super) struct Letter {
 
 impl Letter {
     pub(super) fn read(row: &Found<'_>) -> StoreResult<Self> {
-        let text = |index: usize| row.get::<_, String>(index);
+        let text = |index: usize| row.get::<String>(index);
         let channel: Channel = word(&text(2)?)?;
         // Checked when it was made; an erased one is empty and would not pass again.
         let address = serde_json::from_value(json!({"channel": channel, "text": text(3)?}))
@@ -264,11 +262,10 @@ impl Letter {
         ])
     }
 
-    /// What changes: id, state, fence, tries, doubt, due time, provider and its id, segments.
+    /// What changes: state, fence, tries, doubt, due time, provider and its id, segments; then the id.
     pub(super) fn change(&self) -> Row {
         let message = &self.message;
         row![
-            message.id.as_bytes(),
             message.state.as_str(),
             message.fence,
             message.tries,
@@ -277,6 +274,7 @@ impl Letter {
             &message.provider,
             &message.provider_message_id,
             message.sms_segments,
+            message.id.as_bytes(),
         ]
     }
 }
@@ -289,9 +287,9 @@ pub(super) fn attempt(row: &Found<'_>) -> StoreResult<Attempt> {
             .ok_or_else(|| corrupt("an id that is not 16 bytes long"))?,
         provider: row.get(2)?,
         start_time: time(row.get(3)?)?,
-        end_time: row.get::<_, Option<i64>>(4)?.map(time).transpose()?,
+        end_time: row.get::<Option<i64>>(4)?.map(time).transpose()?,
         number: count(row.get(5)?)?,
-        result: word(&row.get::<_, String>(6)?)?,
+        result: word(&row.get::<String>(6)?)?,
         reply: row.get(7)?,
         content_hash: row.get(8)?,
     })

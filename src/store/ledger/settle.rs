@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
+use super::batch::Tx;
 use super::customers;
 use super::facts::AddressKey;
 use super::open::Open;
 use super::rows::{Task, cut};
-use super::sql::find_ids;
+use super::session::{Statement, find_ids, row};
 use super::unit::Unit;
-use super::writer::Tx;
 use crate::domain::channel::Category;
 use crate::domain::customer::CustomerId;
 use crate::domain::id::MessageId;
@@ -19,17 +19,22 @@ use crate::domain::policy::UnknownRule;
 use crate::domain::reason::{Reason, Status};
 use crate::store::{Ending, Settlement, StoreResult};
 
-pub(super) const SENDING: &str =
-    "SELECT DISTINCT m.notification FROM message m WHERE m.state = 'sending'";
-pub(super) const HELD: &str = "SELECT n.id FROM json_each('[\"critical\",\"transactional\",\"bulk\"]') j \
-    CROSS JOIN notification n ON n.task = 'unknown' AND n.lane = j.value AND n.due_at <= ?1 LIMIT 1000";
+pub(super) const SENDING: Statement<'_> = Statement {
+    sqlite: "SELECT DISTINCT m.notification FROM message m WHERE m.state = 'sending'",
+};
+pub(super) const HELD: Statement<'_> = Statement {
+    sqlite: "SELECT n.id FROM json_each('[\"critical\",\"transactional\",\"bulk\"]') j \
+        CROSS JOIN notification n ON n.task = 'unknown' AND n.lane = j.value AND n.due_at <= ?1 LIMIT 1000",
+};
 /// Not what is only being handed over: that has its answer soon.
-pub(super) const EXPIRED: &str = "SELECT n.id FROM notification n WHERE n.task IS NULL AND n.expire_time <= ?1 \
-    AND EXISTS (SELECT 1 FROM message m WHERE m.notification = n.id AND m.state = 'queued') ORDER BY n.expire_time LIMIT 1000";
+pub(super) const EXPIRED: Statement<'_> = Statement {
+    sqlite: "SELECT n.id FROM notification n WHERE n.task IS NULL AND n.expire_time <= ?1 AND EXISTS (SELECT 1 FROM message m \
+        WHERE m.notification = n.id AND m.state = 'queued') ORDER BY n.expire_time LIMIT 1000",
+};
 /// What an attempt says whose process did not live to see its end.
 const ABANDONED: &str = "the process that was handing it over ended before the answer was recorded";
 
-pub(super) fn run(tx: &mut Tx, settlements: &[&Settlement]) -> StoreResult<Vec<bool>> {
+pub(super) fn run(tx: &mut Tx<'_>, settlements: &[&Settlement]) -> StoreResult<Vec<bool>> {
     let mut unit = Unit::default();
     unit.load_by_messages(tx, settlements.iter().map(|one| &one.message))?;
     let mut dead = BTreeMap::new();
@@ -150,11 +155,11 @@ fn end(open: &mut Open, id: MessageId, ending: &Ending, now: Timestamp) {
 
 /// Takes over what dead processes were handing over.
 pub(super) fn take_over(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     now: Timestamp,
     rules: &[(Category, UnknownRule)],
 ) -> StoreResult<usize> {
-    let ids = find_ids(&tx.conn, SENDING, ())?;
+    let ids = find_ids(tx.session, SENDING, &[])?;
     let mut unit = Unit::default();
     unit.load(tx, &ids)?;
     let mut orphans = Vec::new();
@@ -182,10 +187,10 @@ pub(super) fn take_over(
 }
 
 /// Ends what has expired: what was held as unknown, and what waits for a worker.
-pub(super) fn end_expired(tx: &mut Tx, now: Timestamp) -> StoreResult<usize> {
+pub(super) fn end_expired(tx: &mut Tx<'_>, now: Timestamp) -> StoreResult<usize> {
     let mut ids = Vec::new();
     for statement in [HELD, EXPIRED] {
-        ids.extend(find_ids(&tx.conn, statement, [now.as_microsecond()])?);
+        ids.extend(find_ids(tx.session, statement, &row![now])?);
     }
     let mut unit = Unit::default();
     unit.load(tx, &ids)?;

@@ -4,42 +4,56 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
 
 use jiff::Timestamp;
-use rusqlite::Connection;
 use serde_json::{Value, json};
 
-use super::error::corrupt;
+use super::batch::Tx;
 use super::facts::{AddressKey, load_customers};
 use super::rows::{cut, time, to_json, word};
-use super::sql::{Row, execute, find_ids, row, select, write};
+use super::session::{Row, Session, Statement, corrupt, find_ids, row, select, write};
+use super::statement::{by_keys, insert};
 use super::unit::Unit;
-use super::writer::Tx;
 use crate::domain::customer::{Customer, CustomerId};
 use crate::domain::rejection::{Rejection, RejectionReason};
 use crate::domain::shop::ShopId;
 use crate::store::{Change, StoreResult, Suppression};
 
-const SET_CUSTOMER: &str = "INSERT INTO customer (shop, id, profile, preferences, revision, update_time) \
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (shop, id) DO UPDATE SET profile = excluded.profile, \
-    preferences = excluded.preferences, revision = excluded.revision, update_time = excluded.update_time";
-const INSERT_CONSENT: &str =
-    "INSERT INTO consent (shop, customer, entry, record_time) VALUES (?1, ?2, ?3, ?4)";
-pub(super) const OPEN_BY_CUSTOMER: &str = "SELECT n.id FROM json_each(?1) j CROSS JOIN notification n \
-    ON n.shop = j.value->>0 AND n.customer = j.value->>1";
-pub(super) const OPEN_BY_DIGEST: &str = "SELECT DISTINCT m.notification FROM json_each(?1) j CROSS JOIN message m \
-    ON m.shop = j.value->>0 AND m.channel = j.value->>1 AND m.digest = j.value->>2 WHERE m.state = 'queued'";
-const INSERT_SUPPRESSION: &str = "INSERT INTO suppression (shop, channel, digest, reason, create_time) \
-    VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (shop, channel, digest) DO NOTHING";
-const INSERT_OUTCOME: &str = "INSERT INTO outcome (shop, customer, name, time) VALUES (?1, ?2, ?3, ?4) \
-    ON CONFLICT (shop, customer, name) DO NOTHING";
+const SET_CUSTOMER: Statement<'_> = insert!(
+    "customer",
+    ["shop" text, "id" text, "profile" text, "preferences" text, "revision" bigint, "update_time" bigint],
+    " ON CONFLICT (shop, id) DO UPDATE SET profile = excluded.profile, preferences = excluded.preferences, \
+     revision = excluded.revision, update_time = excluded.update_time"
+);
+const INSERT_CONSENT: Statement<'_> = insert!(
+    "consent",
+    ["shop" text, "customer" text, "entry" text, "record_time" bigint]
+);
+pub(super) const OPEN_BY_CUSTOMER: Statement<'_> =
+    by_keys!("n.id", "notification n", ["n.shop", "n.customer"]);
+pub(super) const OPEN_BY_DIGEST: Statement<'_> = by_keys!(
+    "DISTINCT m.notification",
+    "message m",
+    ["m.shop", "m.channel", "m.digest"],
+    " WHERE m.state = 'queued'"
+);
+const INSERT_SUPPRESSION: Statement<'_> = insert!(
+    "suppression",
+    ["shop" text, "channel" text, "digest" text, "reason" text, "create_time" bigint],
+    " ON CONFLICT (shop, channel, digest) DO NOTHING"
+);
+const INSERT_OUTCOME: Statement<'_> = insert!(
+    "outcome",
+    ["shop" text, "customer" text, "name" text, "time" bigint],
+    " ON CONFLICT (shop, customer, name) DO NOTHING"
+);
 
 pub(super) fn change(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     shop: &ShopId,
     changes: &[(CustomerId, Change)],
     now: Timestamp,
 ) -> StoreResult<Vec<Result<Customer, Rejection>>> {
     let ids = changes.iter().map(|(id, _)| id);
-    let stored = load_customers(&tx.conn, customer_list(shop, ids))?;
+    let stored = load_customers(tx.session, customer_list(shop, ids))?;
     let mut customers: BTreeMap<_, _> = stored
         .into_iter()
         .map(|((_, id), customer)| (id, customer))
@@ -64,8 +78,8 @@ pub(super) fn change(
         .filter_map(|id| customers.get(id))
         .map(|customer| customer_row(shop, customer))
         .collect::<StoreResult<Vec<_>>>()?;
-    write(&tx.conn, SET_CUSTOMER, &rows)?;
-    write(&tx.conn, INSERT_CONSENT, &consents)?;
+    write(tx.session, SET_CUSTOMER, rows)?;
+    write(tx.session, INSERT_CONSENT, consents)?;
     decide_again(tx, shop, &changed, now)?;
     Ok(answers)
 }
@@ -134,7 +148,7 @@ pub(super) fn customer_list<'a>(
 
 /// Sends back to the planner what is open of these customers and has not been handed over.
 fn decide_again(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     shop: &ShopId,
     ids: &BTreeSet<CustomerId>,
     now: Timestamp,
@@ -143,7 +157,7 @@ fn decide_again(
         return Ok(());
     }
     let list = customer_list(shop, ids);
-    let open = find_ids(&tx.conn, OPEN_BY_CUSTOMER, [list])?;
+    let open = find_ids(tx.session, OPEN_BY_CUSTOMER, &row![list])?;
     let mut unit = Unit::default();
     unit.load(tx, &open)?;
     for open in unit.iter_mut() {
@@ -155,27 +169,22 @@ fn decide_again(
 /// Puts an address on the suppression list; the first reason stays. What waits for it is decided again: the messages to it,
 /// and what has no message yet of the customer whose address it is known to be.
 pub(super) fn suppress(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     key: &AddressKey,
     owner: Option<&CustomerId>,
     reason: &str,
     now: Timestamp,
 ) -> StoreResult<()> {
     let (shop, channel, digest) = key;
-    execute(
-        &tx.conn,
-        INSERT_SUPPRESSION,
-        (
-            shop.as_str(),
-            channel.as_str(),
-            digest,
-            reason,
-            now.as_microsecond(),
-        ),
-    )?;
+    let entry = row![shop, channel.as_str(), digest, reason, now];
+    write(tx.session, INSERT_SUPPRESSION, vec![entry])?;
     let list = serde_json::to_string(&[key]).map_err(corrupt)?;
-    let waiting = find_ids(&tx.conn, OPEN_BY_DIGEST, [list])?;
-    let held = find_ids(&tx.conn, OPEN_BY_CUSTOMER, [customer_list(shop, owner)])?;
+    let waiting = find_ids(tx.session, OPEN_BY_DIGEST, &row![list])?;
+    let held = find_ids(
+        tx.session,
+        OPEN_BY_CUSTOMER,
+        &row![customer_list(shop, owner)],
+    )?;
     let mut unit = Unit::default();
     unit.load(tx, &waiting)?;
     unit.load(tx, &held)?;
@@ -188,43 +197,35 @@ pub(super) fn suppress(
 }
 
 pub(super) fn record_outcome(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     shop: &ShopId,
     id: &CustomerId,
     outcome: &str,
     now: Timestamp,
 ) -> StoreResult<()> {
-    let done = execute(
-        &tx.conn,
-        INSERT_OUTCOME,
-        (shop.as_str(), id.as_str(), outcome, now.as_microsecond()),
-    )?;
-    if done == 0 {
+    let entry = row![shop, id, outcome, now];
+    if write(tx.session, INSERT_OUTCOME, vec![entry])? == 0 {
         return Ok(());
     }
     decide_again(tx, shop, &BTreeSet::from([id.clone()]), now)
 }
 
-pub(super) const SUPPRESSIONS: &str = "SELECT channel, digest, reason, create_time FROM suppression WHERE shop = ?1 \
-    ORDER BY create_time DESC LIMIT ?2";
+pub(super) const SUPPRESSIONS: Statement<'_> = Statement::same(
+    "SELECT channel, digest, reason, create_time FROM suppression WHERE shop = ?1 ORDER BY create_time DESC LIMIT ?2",
+);
 
 /// The suppression list, newest first.
 pub(super) fn suppressions(
-    conn: &Connection,
+    session: &mut dyn Session,
     shop: &ShopId,
     limit: u32,
 ) -> StoreResult<Vec<Suppression>> {
-    select(
-        conn,
-        SUPPRESSIONS,
-        (shop.as_str(), i64::from(limit)),
-        |row| {
-            Ok(Suppression {
-                channel: word(&row.get::<_, String>(0)?)?,
-                digest: row.get(1)?,
-                reason: row.get(2)?,
-                create_time: time(row.get(3)?)?,
-            })
-        },
-    )
+    select(session, SUPPRESSIONS, &row![shop, limit], |row| {
+        Ok(Suppression {
+            channel: word(&row.get::<String>(0)?)?,
+            digest: row.get(1)?,
+            reason: row.get(2)?,
+            create_time: time(row.get(3)?)?,
+        })
+    })
 }

@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use rusqlite::params_from_iter;
-use rusqlite::{Connection, Row as Found};
-
 use super::open::assemble;
 use super::rows::{
     self, Head, Letter, from_json, head_columns, message_columns, notification_id, time, word,
 };
-use super::sql::{Cell, blob, find_ids, id_list, select};
+use super::session::{
+    Cell, Dialect, Found, Session, Statement, blob, find_ids, id_list, row, select,
+};
+use super::statement::by_ids;
 use crate::domain::filter::{Field, Filter, Operator};
 use crate::domain::id::NotificationId;
 use crate::domain::intent::{Attachment, Intent};
@@ -18,68 +18,76 @@ use crate::domain::reason::Status;
 use crate::domain::shop::Identity;
 use crate::store::{Query, StoreResult};
 
-macro_rules! notifications_sql {
-    ($attachments:literal) => {
-        concat!(
-            "SELECT ",
-            head_columns!(),
-            ", d.intent, d.decision, c.variables, ",
-            $attachments,
-            " FROM json_each(?1) j CROSS JOIN notification n ON n.id = unhex(j.value) \
-             LEFT JOIN detail d ON d.notification = n.id LEFT JOIN content c ON c.notification = n.id \
-             UNION ALL SELECT ",
-            head_columns!(),
-            ", d.intent, d.decision, c.variables, ",
-            $attachments,
-            " FROM json_each(?1) j CROSS JOIN history n ON n.id = unhex(j.value) \
-             LEFT JOIN detail d ON d.notification = n.id LEFT JOIN content c ON c.notification = n.id"
+/// Open and ended ones with what hangs on them.
+macro_rules! notifications {
+    ($table:literal, $attachments:literal) => {
+        by_ids!(
+            concat!(head_columns!(), ", d.intent, d.decision, c.variables, ", $attachments),
+            $table,
+            "n.id",
+            " LEFT JOIN detail d ON d.notification = n.id LEFT JOIN content c ON c.notification = n.id"
         )
     };
 }
 
-pub(super) const WHOLE: &str = notifications_sql!("c.attachments");
-pub(super) const WITHOUT_ATTACHMENTS: &str = notifications_sql!("NULL");
-pub(super) const MESSAGES: &str = concat!(
-    "SELECT ",
+pub(super) const OPEN: Statement<'_> = notifications!("notification n", "c.attachments");
+pub(super) const ENDED: Statement<'_> = notifications!("history n", "c.attachments");
+pub(super) const OPEN_WITHOUT_ATTACHMENTS: Statement<'_> = notifications!("notification n", "NULL");
+pub(super) const ENDED_WITHOUT_ATTACHMENTS: Statement<'_> = notifications!("history n", "NULL");
+pub(super) const MESSAGES: Statement<'_> = by_ids!(
     message_columns!(),
-    " FROM json_each(?1) j CROSS JOIN message m ON m.notification = unhex(j.value) ORDER BY m.id"
+    "message m",
+    "m.notification",
+    " ORDER BY m.id"
 );
-pub(super) const ATTEMPTS: &str = "SELECT a.message, a.id, a.provider, a.start_time, a.end_time, a.number, a.result, a.reply, \
-    a.content_hash, m.notification FROM json_each(?1) j CROSS JOIN message m ON m.notification = unhex(j.value) \
-    CROSS JOIN attempt a ON a.message = m.id ORDER BY a.id";
-pub(super) const COUNTS: &str =
-    "SELECT state, reason, count FROM tally WHERE shop = ?1 AND caller = ?2 AND count > 0";
-pub(super) const EVENTS: &str = "SELECT sequence, notification, state, reason, time FROM event \
-    WHERE shop = ?1 AND caller = ?2 AND sequence > ?3 ORDER BY sequence LIMIT ?4";
+pub(super) const ATTEMPTS: Statement<'_> = by_ids!(
+    "a.message, a.id, a.provider, a.start_time, a.end_time, a.number, a.result, a.reply, a.content_hash, m.notification",
+    "message m",
+    "m.notification",
+    " JOIN attempt a ON a.message = m.id ORDER BY a.id"
+);
+pub(super) const COUNTS: Statement<'_> = Statement::same(
+    "SELECT state, reason, count FROM tally WHERE shop = ?1 AND caller = ?2 AND count > 0",
+);
+pub(super) const EVENTS: Statement<'_> = Statement::same(
+    "SELECT sequence, notification, state, reason, time FROM event \
+     WHERE shop = ?1 AND caller = ?2 AND sequence > ?3 ORDER BY sequence LIMIT ?4",
+);
 
 /// The notifications with these ids, in no order; without attachments unless they are asked for.
 pub(super) fn notifications(
-    conn: &Connection,
+    session: &mut dyn Session,
     ids: &BTreeSet<NotificationId>,
     attachments: bool,
 ) -> StoreResult<Vec<Notification>> {
     if ids.is_empty() {
         return Ok(Vec::new());
     }
-    let statement = if attachments {
-        WHOLE
+    let (open, ended) = if attachments {
+        (OPEN, ENDED)
     } else {
-        WITHOUT_ATTACHMENTS
+        (OPEN_WITHOUT_ATTACHMENTS, ENDED_WITHOUT_ATTACHMENTS)
     };
-    select(conn, statement, [id_list(ids)], notification)
+    let mut found = select(session, open, &row![id_list(ids)], notification)?;
+    if found.len() < ids.len() {
+        let missing: BTreeSet<_> = found.iter().map(|one| one.id).collect();
+        let missing = id_list(ids.difference(&missing));
+        found.extend(select(session, ended, &row![missing], notification)?);
+    }
+    Ok(found)
 }
 
 fn notification(row: &Found<'_>) -> StoreResult<Notification> {
     let head = Head::read(row)?;
-    let mut intent: Intent = from_json(&row.get::<_, String>(20)?)?;
+    let mut intent: Intent = from_json(&row.get::<String>(20)?)?;
     let decision = row
-        .get::<_, Option<String>>(21)?
+        .get::<Option<String>>(21)?
         .map(|decision| from_json(&decision))
         .transpose()?;
-    if let Some(variables) = row.get::<_, Option<String>>(22)? {
+    if let Some(variables) = row.get::<Option<String>>(22)? {
         intent.variables = from_json(&variables)?;
     }
-    if let Some(attachments) = row.get::<_, Option<String>>(23)? {
+    if let Some(attachments) = row.get::<Option<String>>(23)? {
         intent.attachments = from_json::<Vec<Attachment>>(&attachments)?;
     }
     Ok(assemble(head, intent, decision))
@@ -87,39 +95,42 @@ fn notification(row: &Found<'_>) -> StoreResult<Notification> {
 
 /// One notification with all that hangs on it.
 pub(super) fn find(
-    conn: &Connection,
+    session: &mut dyn Session,
     identity: &Identity,
     id: NotificationId,
 ) -> StoreResult<Option<Record>> {
-    let found = notifications(conn, &BTreeSet::from([id]), true)?;
+    let found = notifications(session, &BTreeSet::from([id]), true)?;
     let own: Vec<_> = found
         .into_iter()
         .filter(|notification| notification.identity == *identity)
         .collect();
-    Ok(records(conn, own)?.pop())
+    Ok(records(session, own)?.pop())
 }
 
 /// A page: first the ids in order, from both tables, then what hangs on them.
-pub(super) fn list(conn: &Connection, query: &Query) -> StoreResult<Vec<Record>> {
-    let page = page(query);
-    let ids = find_ids(conn, &page.sql, params_from_iter(&page.values))?;
+pub(super) fn list(session: &mut dyn Session, query: &Query) -> StoreResult<Vec<Record>> {
+    let page = page(query, session.dialect());
+    let ids = find_ids(session, Statement::same(&page.sql), &page.values)?;
     let ids = ids.into_iter().collect();
-    let mut found = notifications(conn, &ids, false)?;
+    let mut found = notifications(session, &ids, false)?;
     found.sort_by_key(|notification| notification.id);
     if query.descending {
         found.reverse();
     }
-    records(conn, found)
+    records(session, found)
 }
 
-fn records(conn: &Connection, notifications: Vec<Notification>) -> StoreResult<Vec<Record>> {
+fn records(
+    session: &mut dyn Session,
+    notifications: Vec<Notification>,
+) -> StoreResult<Vec<Record>> {
     if notifications.is_empty() {
         return Ok(Vec::new());
     }
     let list = id_list(notifications.iter().map(|notification| &notification.id));
     let mut messages: HashMap<NotificationId, Vec<Message>> = HashMap::new();
     let mut attempts: HashMap<NotificationId, Vec<Attempt>> = HashMap::new();
-    select(conn, MESSAGES, [list.as_str()], |row| {
+    select(session, MESSAGES, &row![&list], |row| {
         let message = Letter::read(row)?.message;
         messages
             .entry(message.notification)
@@ -127,7 +138,7 @@ fn records(conn: &Connection, notifications: Vec<Notification>) -> StoreResult<V
             .push(message);
         Ok(())
     })?;
-    select(conn, ATTEMPTS, [list], |row| {
+    select(session, ATTEMPTS, &row![list], |row| {
         let of = notification_id(blob(row, 9)?)?;
         attempts.entry(of).or_default().push(rows::attempt(row)?);
         Ok(())
@@ -143,13 +154,13 @@ fn records(conn: &Connection, notifications: Vec<Notification>) -> StoreResult<V
 }
 
 /// A statement that is put together, with its values.
-#[derive(Default)]
-pub(super) struct Statement {
+pub(super) struct Page {
     pub(super) sql: String,
     values: Vec<Cell>,
+    dialect: Dialect,
 }
 
-impl Statement {
+impl Page {
     fn push(&mut self, sql: &str) -> &mut Self {
         self.sql.push_str(sql);
         self
@@ -162,9 +173,13 @@ impl Statement {
 }
 
 /// The ids of a page, from both tables by their index, each at most a page long.
-pub(super) fn page(query: &Query) -> Statement {
+pub(super) fn page(query: &Query, dialect: Dialect) -> Page {
     let order = if query.descending { "DESC" } else { "ASC" };
-    let mut sql = Statement::default();
+    let mut sql = Page {
+        sql: String::new(),
+        values: Vec::new(),
+        dialect,
+    };
     sql.push("SELECT id FROM (");
     for (index, table) in ["notification", "history"].into_iter().enumerate() {
         if index > 0 {
@@ -197,7 +212,7 @@ pub(super) fn page(query: &Query) -> Statement {
     sql
 }
 
-fn filter(sql: &mut Statement, tree: &Filter) {
+fn filter(sql: &mut Page, tree: &Filter) {
     match tree {
         Filter::Everything => {
             sql.push("true");
@@ -233,7 +248,7 @@ fn filter(sql: &mut Statement, tree: &Filter) {
     }
 }
 
-fn text(sql: &mut Statement, field: &Field, equal: bool, value: &str) {
+fn text(sql: &mut Page, field: &Field, equal: bool, value: &str) {
     sql.push(if equal { "(" } else { "NOT (" });
     let column = match field {
         Field::CustomerId => "n.customer = ",
@@ -246,10 +261,12 @@ fn text(sql: &mut Statement, field: &Field, equal: bool, value: &str) {
             "EXISTS (SELECT 1 FROM message m WHERE m.notification = n.id AND m.channel = "
         }
         Field::Label(key) => {
-            sql.push(
-                "EXISTS (SELECT 1 FROM detail d, json_each(d.intent, '$.labels') l \
-                 WHERE d.notification = n.id AND l.key = ",
-            )
+            sql.push(match sql.dialect {
+                Dialect::Sqlite => {
+                    "EXISTS (SELECT 1 FROM detail d, json_each(d.intent, '$.labels') l \
+                     WHERE d.notification = n.id AND l.key = "
+                }
+            })
             .bind(key);
             " AND l.value = "
         }
@@ -261,46 +278,36 @@ fn text(sql: &mut Statement, field: &Field, equal: bool, value: &str) {
     sql.push(")");
 }
 
-pub(super) fn counts(conn: &Connection, identity: &Identity) -> StoreResult<Vec<(Status, u64)>> {
-    select(
-        conn,
-        COUNTS,
-        (identity.shop.as_str(), identity.caller.as_str()),
-        |row| {
-            let status = Status {
-                state: word(&row.get::<_, String>(0)?)?,
-                reason: word(&row.get::<_, String>(1)?)?,
-            };
-            Ok((status, row.get::<_, i64>(2)?.unsigned_abs()))
-        },
-    )
+pub(super) fn counts(
+    session: &mut dyn Session,
+    identity: &Identity,
+) -> StoreResult<Vec<(Status, u64)>> {
+    let whose = row![&identity.shop, &identity.caller];
+    select(session, COUNTS, &whose, |row| {
+        let status = Status {
+            state: word(&row.get::<String>(0)?)?,
+            reason: word(&row.get::<String>(1)?)?,
+        };
+        Ok((status, row.get(2)?))
+    })
 }
 
 pub(super) fn events(
-    conn: &Connection,
+    session: &mut dyn Session,
     identity: &Identity,
     sequence: i64,
     limit: u32,
 ) -> StoreResult<Vec<Event>> {
-    select(
-        conn,
-        EVENTS,
-        (
-            identity.shop.as_str(),
-            identity.caller.as_str(),
-            sequence,
-            i64::from(limit),
-        ),
-        |row| {
-            Ok(Event {
-                sequence: row.get(0)?,
-                notification: notification_id(blob(row, 1)?)?,
-                status: Status {
-                    state: word(&row.get::<_, String>(2)?)?,
-                    reason: word(&row.get::<_, String>(3)?)?,
-                },
-                time: time(row.get(4)?)?,
-            })
-        },
-    )
+    let parameters = row![&identity.shop, &identity.caller, sequence, limit];
+    select(session, EVENTS, &parameters, |row| {
+        Ok(Event {
+            sequence: row.get(0)?,
+            notification: notification_id(blob(row, 1)?)?,
+            status: Status {
+                state: word(&row.get::<String>(2)?)?,
+                reason: word(&row.get::<String>(3)?)?,
+            },
+            time: time(row.get(4)?)?,
+        })
+    })
 }

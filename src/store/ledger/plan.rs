@@ -5,12 +5,12 @@ use std::panic::AssertUnwindSafe;
 
 use jiff::Timestamp;
 
-use super::error::corrupt;
+use super::batch::Tx;
 use super::facts::{Facts, customer_key};
 use super::lookup;
-use super::sql::find_ids;
+use super::session::{Statement, corrupt, find_ids, row};
+use super::statement::by_keys;
 use super::unit::Unit;
-use super::writer::Tx;
 use crate::domain::channel::Lane;
 use crate::domain::decision::{Decision, Verdict};
 use crate::domain::id::NotificationId;
@@ -19,17 +19,22 @@ use crate::domain::reason::{Reason, State, Status};
 use crate::event;
 use crate::store::{Case, Plan, Plans, StoreResult};
 
-pub(super) const DUE: &str = "SELECT n.id FROM notification n WHERE n.task = 'plan' AND n.lane = ?1 AND n.due_at <= ?2 \
-    ORDER BY n.due_at LIMIT ?3";
+pub(super) const DUE: Statement<'_> = Statement {
+    sqlite: "SELECT n.id FROM notification n WHERE n.task = 'plan' AND n.lane = ?1 AND n.due_at <= ?2 \
+        ORDER BY n.due_at LIMIT ?3",
+};
 /// At most 4096 that wait are ranked with what has come due; the rest keeps its own due time.
-pub(super) const WAITERS: &str = "SELECT n.id FROM json_each(?1) j CROSS JOIN notification n \
-    ON n.shop = j.value->>0 AND n.customer = j.value->>1 WHERE n.state = 'SCHEDULED' AND n.reason = 'BUDGET_EXCEEDED' \
-    ORDER BY CASE n.category WHEN 'critical' THEN 0 WHEN 'transactional' THEN 1 WHEN 'relationship' THEN 2 ELSE 3 END, \
-    n.expire_time, n.create_time LIMIT 4096";
+pub(super) const WAITERS: Statement<'_> = by_keys!(
+    "n.id",
+    "notification n",
+    ["n.shop", "n.customer"],
+    " WHERE n.state = 'SCHEDULED' AND n.reason = 'BUDGET_EXCEEDED' ORDER BY CASE n.category WHEN 'critical' THEN 0 \
+     WHEN 'transactional' THEN 1 WHEN 'relationship' THEN 2 ELSE 3 END, n.expire_time, n.create_time LIMIT 4096"
+);
 
 /// Decides what is due, upper lanes first, and with it what waits for the same customers' budgets.
 pub(super) fn run(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     now: Timestamp,
     limit: u32,
     plans: &dyn Plans,
@@ -47,15 +52,15 @@ pub(super) fn run(
     let list = serde_json::to_value(customers)
         .map_err(corrupt)?
         .to_string();
-    let waiters = find_ids(&tx.conn, WAITERS, [list])?;
+    let waiters = find_ids(tx.session, WAITERS, &row![list])?;
     unit.load(tx, &waiters)?;
 
     let ids: BTreeSet<_> = unit.iter().map(|open| open.head.id).collect();
-    let mut notifications = lookup::notifications(&tx.conn, &ids, false)?;
+    let mut notifications = lookup::notifications(tx.session, &ids, false)?;
     notifications.sort_by_key(rank);
     let secret = tx.secret;
     let cases: Vec<_> = notifications.iter().collect();
-    let mut facts = Facts::load(&tx.conn, &secret, &cases, now)?;
+    let mut facts = Facts::load(tx.session, &secret, &cases, now)?;
     let decided = notifications.len();
     for notification in notifications {
         decide(&mut unit, &mut facts, notification, plans, &secret, now);
@@ -73,18 +78,14 @@ fn rank(notification: &Notification) -> impl Ord + use<> {
     )
 }
 
-fn due(tx: &mut Tx, now: Timestamp, limit: u32) -> StoreResult<Vec<NotificationId>> {
+fn due(tx: &mut Tx<'_>, now: Timestamp, limit: u32) -> StoreResult<Vec<NotificationId>> {
     let mut due = Vec::new();
     for lane in Lane::ALL {
         let room = i64::from(limit) - i64::try_from(due.len()).unwrap_or(i64::MAX);
         if room <= 0 {
             break;
         }
-        due.extend(find_ids(
-            &tx.conn,
-            DUE,
-            (lane.as_str(), now.as_microsecond(), room),
-        )?);
+        due.extend(find_ids(tx.session, DUE, &row![lane.as_str(), now, room])?);
     }
     Ok(due)
 }

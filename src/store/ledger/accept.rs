@@ -6,40 +6,51 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use rusqlite::Connection;
 use serde_json::{Value, json};
 
-use super::error::corrupt;
+use super::batch::Tx;
 use super::facts::{CollapseKey, Facts, Mark, collapse_key, customer_key, once_key};
 use super::lookup;
 use super::open::{Open, is_newer};
 use super::plan::decide;
 use super::rows::{cut, notification_id};
-use super::sql::{Row, blob, find_ids, row, select, write};
+use super::session::{Row, Session, Statement, blob, corrupt, find_ids, row, select, write};
+use super::statement::{by_keys, insert};
 use super::unit::Unit;
-use super::writer::Tx;
 use crate::domain::id::NotificationId;
 use crate::domain::notification::Notification;
 use crate::domain::reason::{Reason, Status};
 use crate::domain::shop::{CallerId, Identity, ShopId};
 use crate::store::{AcceptOutcome, NewNotification, Plans, StoreResult};
 
-pub(super) const REQUESTS: &str = "SELECT r.shop, r.caller, r.request_id, r.payload_hash, r.notification \
-    FROM json_each(?1) j CROSS JOIN request r ON r.shop = j.value->>0 AND r.caller = j.value->>1 \
-    AND r.request_id = j.value->>2";
-const INSERT_REQUEST: &str = "INSERT INTO request (shop, caller, request_id, payload_hash, notification, create_time) \
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
-const INSERT_ONCE: &str =
-    "INSERT INTO once_key (shop, digest, caller, notification) VALUES (?1, ?2, ?3, ?4)";
-const SET_MARK: &str = "INSERT INTO collapse (shop, customer, collapse_key, event_time, notification) \
-    VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (shop, customer, collapse_key) \
-    DO UPDATE SET event_time = excluded.event_time, notification = excluded.notification";
-pub(super) const OPEN_BY_COLLAPSE: &str = "SELECT n.id FROM json_each(?1) j CROSS JOIN notification n \
-    ON n.shop = j.value->>0 AND n.customer = j.value->>1 AND n.collapse_key = j.value->>2 AND n.collapse_key <> '' \
-    AND n.caller = j.value->>3";
+pub(super) const REQUESTS: Statement<'_> = by_keys!(
+    "r.shop, r.caller, r.request_id, r.payload_hash, r.notification",
+    "request r",
+    ["r.shop", "r.caller", "r.request_id"]
+);
+const INSERT_REQUEST: Statement<'_> = insert!(
+    "request",
+    ["shop" text, "caller" text, "request_id" text, "payload_hash" bytea, "notification" uuid, "create_time" bigint]
+);
+const INSERT_ONCE: Statement<'_> = insert!(
+    "once_key",
+    ["shop" text, "digest" text, "caller" text, "notification" uuid]
+);
+const SET_MARK: Statement<'_> = insert!(
+    "collapse",
+    ["shop" text, "customer" text, "caller" text, "collapse_key" text, "event_time" bigint, "notification" uuid],
+    " ON CONFLICT (shop, customer, caller, collapse_key) \
+     DO UPDATE SET event_time = excluded.event_time, notification = excluded.notification"
+);
+pub(super) const OPEN_BY_COLLAPSE: Statement<'_> = by_keys!(
+    "n.id",
+    "notification n",
+    ["n.shop", "n.customer", "n.caller", "n.collapse_key"],
+    " AND n.collapse_key <> ''"
+);
 
 /// One call of accept.
-pub(super) struct Intake {
+pub(in crate::store) struct Intake {
     pub(super) batch: Vec<NewNotification>,
     pub(super) atomic: bool,
     pub(super) now: Timestamp,
@@ -65,12 +76,12 @@ enum Slot {
     NotStored,
 }
 
-pub(super) fn run(tx: &mut Tx, intakes: &[&Intake]) -> StoreResult<Vec<Vec<AcceptOutcome>>> {
+pub(super) fn run(tx: &mut Tx<'_>, intakes: &[&Intake]) -> StoreResult<Vec<Vec<AcceptOutcome>>> {
     let requests = intakes
         .iter()
         .flat_map(|intake| &intake.batch)
         .map(|new| (&new.notification.identity, new.request_id.as_str()));
-    let mut known = known_requests(&tx.conn, requests)?;
+    let mut known = known_requests(tx.session, requests)?;
     let slots: Vec<_> = intakes
         .iter()
         .map(|intake| sort(intake, &mut known))
@@ -98,7 +109,7 @@ pub(super) fn run(tx: &mut Tx, intakes: &[&Intake]) -> StoreResult<Vec<Vec<Accep
         })
         .collect();
     let mut seen = stored;
-    for notification in lookup::notifications(&tx.conn, &replayed, true)? {
+    for notification in lookup::notifications(tx.session, &replayed, true)? {
         seen.insert(notification.id, notification);
     }
     // Those that several slots stand for; the others are handed on without a copy.
@@ -146,19 +157,19 @@ fn outcome(
 
 /// What became of requests that were taken before with the same payload, in their order.
 pub(super) fn replays(
-    conn: &Connection,
+    session: &mut dyn Session,
     identity: &Identity,
     requests: &[(String, [u8; 32])],
 ) -> StoreResult<Vec<Option<Notification>>> {
     let ids = requests.iter().map(|(id, _)| (identity, id.as_str()));
-    let known = known_requests(conn, ids)?;
+    let known = known_requests(session, ids)?;
     let first = |(id, hash): &(String, [u8; 32])| {
         let known = known.get(&(identity.clone(), id.clone()))?;
         (known.hash == *hash).then_some(known.notification)
     };
     let firsts: Vec<_> = requests.iter().map(first).collect();
     let wanted: BTreeSet<_> = firsts.iter().flatten().copied().collect();
-    let found: HashMap<_, _> = lookup::notifications(conn, &wanted, true)?
+    let found: HashMap<_, _> = lookup::notifications(session, &wanted, true)?
         .into_iter()
         .map(|notification| (notification.id, notification))
         .collect();
@@ -169,26 +180,31 @@ pub(super) fn replays(
 }
 
 fn known_requests<'a>(
-    conn: &Connection,
+    session: &mut dyn Session,
     requests: impl Iterator<Item = (&'a Identity, &'a str)>,
 ) -> StoreResult<HashMap<RequestKey, Known>> {
     let keys: Vec<_> = requests
         .map(|(identity, request_id)| json!([identity.shop, identity.caller, request_id]))
         .collect();
-    select(conn, REQUESTS, [Value::from(keys).to_string()], |row| {
-        let identity = Identity {
-            shop: ShopId::new(row.get::<_, String>(0)?),
-            caller: CallerId::new(row.get::<_, String>(1)?),
-        };
-        let hash = row.get::<_, Vec<u8>>(3)?;
-        let known = Known {
-            hash: hash
-                .try_into()
-                .map_err(|_| corrupt("a payload hash that is not 32 bytes long"))?,
-            notification: notification_id(blob(row, 4)?)?,
-        };
-        Ok(((identity, row.get(2)?), known))
-    })
+    select(
+        session,
+        REQUESTS,
+        &row![Value::from(keys).to_string()],
+        |row| {
+            let identity = Identity {
+                shop: ShopId::new(row.get::<String>(0)?),
+                caller: CallerId::new(row.get::<String>(1)?),
+            };
+            let hash = row.get::<Vec<u8>>(3)?;
+            let known = Known {
+                hash: hash
+                    .try_into()
+                    .map_err(|_| corrupt("a payload hash that is not 32 bytes long"))?,
+                notification: notification_id(blob(row, 4)?)?,
+            };
+            Ok(((identity, row.get::<String>(2)?), known))
+        },
+    )
     .map(|found| found.into_iter().collect())
 }
 
@@ -232,7 +248,7 @@ fn sort(intake: &Intake, known: &mut HashMap<RequestKey, Known>) -> Vec<Slot> {
 
 /// Stores and plans what is new, in order; returns each as it is afterwards.
 fn store(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     fresh: &[(&Intake, &NewNotification)],
 ) -> StoreResult<HashMap<NotificationId, Notification>> {
     let Some((first, _)) = fresh.first() else {
@@ -240,7 +256,7 @@ fn store(
     };
     let notifications: Vec<_> = fresh.iter().map(|(_, new)| &new.notification).collect();
     let secret = tx.secret;
-    let mut facts = Facts::load(&tx.conn, &secret, &notifications, first.now)?;
+    let mut facts = Facts::load(tx.session, &secret, &notifications, first.now)?;
     let mut unit = Unit::default();
     load_rivals(tx, &mut unit, &notifications)?;
     let mut marks = HashMap::new();
@@ -279,10 +295,9 @@ fn store(
             intake.now,
         );
     }
-    let marks: Vec<_> = marks.into_values().collect();
-    write(&tx.conn, INSERT_REQUEST, &request_rows(fresh))?;
-    write(&tx.conn, INSERT_ONCE, &once_rows)?;
-    write(&tx.conn, SET_MARK, &marks)?;
+    write(tx.session, INSERT_REQUEST, request_rows(fresh))?;
+    write(tx.session, INSERT_ONCE, once_rows)?;
+    write(tx.session, SET_MARK, marks.into_values().collect())?;
     let stored = unit
         .iter()
         .filter_map(|open| Some((open.head.id, open.notification()?)))
@@ -292,7 +307,11 @@ fn store(
 }
 
 /// Loads the open notifications that share a collapse key with a new one.
-fn load_rivals(tx: &mut Tx, unit: &mut Unit, notifications: &[&Notification]) -> StoreResult<()> {
+fn load_rivals(
+    tx: &mut Tx<'_>,
+    unit: &mut Unit,
+    notifications: &[&Notification],
+) -> StoreResult<()> {
     let keys: BTreeSet<_> = notifications
         .iter()
         .filter_map(|one| collapse_key(one))
@@ -301,7 +320,7 @@ fn load_rivals(tx: &mut Tx, unit: &mut Unit, notifications: &[&Notification]) ->
         return Ok(());
     }
     let list = serde_json::to_value(keys).map_err(corrupt)?.to_string();
-    let rivals = find_ids(&tx.conn, OPEN_BY_COLLAPSE, [list])?;
+    let rivals = find_ids(tx.session, OPEN_BY_COLLAPSE, &row![list])?;
     unit.load(tx, &rivals)
 }
 
@@ -327,19 +346,18 @@ fn collapse(
         let rival = head.id != new.id
             && head.identity.shop == key.0
             && head.customer == key.1
-            && head.collapse_key == key.2
-            && head.identity.caller == key.3
+            && head.identity.caller == key.2
+            && head.collapse_key == key.3
             && !head.status.is_settled();
         if rival && open.call_off(Status::from(Reason::Superseded), now) {
             facts.release(&customer_key(new), open.head.id);
         }
     }
-    // The table's key has no caller of its own; a line break is in no collapse key and no caller's name.
-    let scoped = format!("{}\n{}", key.3, key.2);
     let row = row![
         &key.0,
         &key.1,
-        scoped,
+        &key.2,
+        &key.3,
         new.intent.event_time,
         new.id.as_bytes()
     ];
