@@ -181,21 +181,25 @@ pub fn routes(
     Ok(Routes::from(gated).prepare())
 }
 
-/// Serves until `shutdown`, then says NOT_SERVING, ends the streams, and lets calls that have begun finish for at most
+/// Serves these doors, or health alone in a process that takes no calls, until `shutdown`, then says NOT_SERVING, ends the streams, and lets calls that have begun finish for at most
 /// 30 seconds.
 ///
 /// # Errors
 /// When the doors cannot be opened. Bad connections, and a process out of file handles, do not end it.
 pub async fn serve(
     listener: TcpListener,
-    doors: Doors,
+    doors: Option<Doors>,
     settings: Settings,
     health: Health,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), DoorError> {
     let stopping = CancellationToken::new();
-    let tls = doors.tls.clone();
-    let routes = routes(doors, settings, &health, stopping.clone())?;
+    let tls = doors.as_ref().and_then(|doors| doors.tls.clone());
+    let routes = match doors {
+        Some(doors) => routes(doors, settings, &health, stopping.clone())?,
+        // Probes do not speak TLS, and hear nothing that needs it.
+        None => Routes::new(health.service()).prepare(),
+    };
     let incoming = listen::incoming(listener, settings.max_connections);
     let incoming = match tls {
         Some(tls) => listen::secured(incoming, tls, settings.max_connections).left_stream(),

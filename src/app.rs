@@ -12,9 +12,13 @@ mod demo;
 mod doctor;
 mod hosts;
 mod providers;
+mod queues;
+mod start_error;
+mod stores;
 mod templates;
 
-pub use build::{Gateway, Setup, StartError};
+pub use build::{Gateway, Setup};
+pub use start_error::StartError;
 
 /// The program: parses the command line, runs it, answers with its exit code.
 pub fn main() -> ExitCode {

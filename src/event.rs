@@ -168,6 +168,12 @@ pub fn broker_unreadable(channel: Channel, lane: Lane, reason: &'static str) {
     tracing::error!(%channel, %lane, reason, "a message on the broker is no job of ours; it was put into the queue tidings.dead");
 }
 
+/// What a broker had lost was published again.
+pub fn published_again(channel: Channel, lane: Lane, count: usize) {
+    counter!("tidings_published_again_total", "channel" => channel.as_str(), "lane" => lane.as_str()).increment(count as u64);
+    tracing::warn!(%channel, %lane, count, "messages were given to the broker and are neither there nor in hands; they are published again");
+}
+
 /// The template could not be filled.
 pub fn render_failed(message: MessageId, notification: NotificationId, sentence: &str) {
     tracing::warn!(%message, %notification, "the template could not be filled: {sentence}");

@@ -13,6 +13,7 @@
 )]
 
 // The flows: an intent enters, is decided, queued, handed over; what waits comes back.
+pub mod heartbeat;
 pub mod intake;
 pub mod planner;
 pub mod relay;

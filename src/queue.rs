@@ -37,6 +37,8 @@ pub struct Depth {
     pub ready: usize,
     /// Consumers that take jobs now, in all processes.
     pub consumers: usize,
+    /// How many jobs these consumers may have in hands at most.
+    pub held: usize,
 }
 
 /// Whether a queue can be reached.

@@ -1,6 +1,10 @@
 //! L4: from the store to the queue. Keeps a bounded window of ready messages queued for each channel and lane; the rest
 //! waits in the store, and all that is new while the gate of its provider is shut. Publishing twice is harmless: the fence
 //! lets only one claim through.
+//!
+//! A store that several processes share gives each message out once and remembers that it did. What a broker has lost since is
+//! given out again: all of it when the broker was wiped, else what is older than a while when more is out than the broker and
+//! those who take from it can hold.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,11 +14,11 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::channel::{Channel, Lane};
-use crate::domain::clock::Clock;
+use crate::domain::clock::{Clock, Stopwatch};
 use crate::event;
 use crate::failpoint::{self, Point};
 use crate::gate::Gates;
-use crate::queue::{Job, Queue};
+use crate::queue::{Depth, Job, Queue};
 use crate::store::bell::Bell;
 use crate::store::{Store, StoreResult};
 
@@ -24,6 +28,11 @@ const GATHER: Duration = Duration::from_millis(2);
 const WHOLE: Duration = Duration::from_millis(500);
 /// Commits may come in another order than the times in them; by this much what is new may be older than what was read.
 const DISORDER: Duration = Duration::from_millis(20);
+
+/// How often it is looked for what a shared queue has lost.
+const LOOK: Duration = Duration::from_secs(5);
+/// What was given out so long ago, and is neither in the queue nor in a worker's hands, is lost. Longer than any worker holds a job.
+const LOST: Duration = Duration::from_secs(60);
 
 /// How far a (channel, lane) has been read.
 #[derive(Clone, Copy)]
@@ -55,6 +64,7 @@ pub struct Relay {
     /// Most jobs outstanding for a (channel, lane).
     window: u32,
     read: HashMap<(Channel, Lane), Read>,
+    looked: HashMap<(Channel, Lane), Stopwatch>,
 }
 
 impl Relay {
@@ -73,6 +83,7 @@ impl Relay {
             clock,
             window,
             read: HashMap::new(),
+            looked: HashMap::new(),
         }
     }
 
@@ -85,6 +96,9 @@ impl Relay {
             if wiped.has_changed().unwrap_or(false) {
                 wiped.mark_unchanged();
                 self.read.clear();
+                if let Err(error) = self.publish_all_again().await {
+                    event::store_failed("relay", &error);
+                }
             }
             if let Err(error) = self.feed().await {
                 event::store_failed("relay", &error);
@@ -104,12 +118,46 @@ impl Relay {
         Ok(())
     }
 
+    async fn publish_all_again(&self) -> StoreResult<()> {
+        for lane in Lane::ALL {
+            for channel in Channel::ALL {
+                self.store
+                    .publish_again(*channel, *lane, Duration::ZERO)
+                    .await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives out again what was given out and is nowhere any more.
+    async fn find_lost(&mut self, channel: Channel, lane: Lane, depth: Depth) -> StoreResult<()> {
+        let place = (channel, lane);
+        if self
+            .looked
+            .get(&place)
+            .is_some_and(|looked| looked.elapsed() < LOOK)
+        {
+            return Ok(());
+        }
+        self.looked.insert(place, Stopwatch::start());
+        let published = self.store.published(channel, lane).await?;
+        // Nothing waits, and still something is out: not one of the few in hands can be so old.
+        if published.count > depth.ready + depth.held || (published.count > 0 && depth.ready == 0) {
+            let found = self.store.publish_again(channel, lane, LOST).await?;
+            if found > 0 {
+                event::published_again(channel, lane, found);
+            }
+        }
+        Ok(())
+    }
+
     async fn feed_one(&mut self, channel: Channel, lane: Lane) -> StoreResult<()> {
         // Filling up only when half is gone keeps the reading of rows that are queued already rare.
         // Asking freshens what the queue knows; while nobody can say, nothing can be queued either.
-        if self.queue.depth(channel, lane).await.is_none() {
+        let Some(depth) = self.queue.depth(channel, lane).await else {
             return Ok(());
-        }
+        };
+        self.find_lost(channel, lane, depth).await?;
         let outstanding = self.queue.outstanding(channel, lane);
         event::outstanding(&format!("{channel}.{lane}"), outstanding);
         // What nobody may take need not be read again whenever something else changes.
@@ -148,8 +196,17 @@ impl Relay {
             .collect();
         if !jobs.is_empty() {
             failpoint::hit(Point::AfterOk);
-            // What finds no room is still in the store and comes with the next window.
-            let _ = self.queue.publish(&jobs).await;
+            let answers = self.queue.publish(&jobs).await;
+            // What was not taken is still in the store and comes with the next window.
+            let refused: Vec<_> = jobs
+                .iter()
+                .zip(answers)
+                .filter(|(_, answer)| answer.is_err())
+                .map(|(job, _)| job.message)
+                .collect();
+            if !refused.is_empty() {
+                self.store.not_published(&refused).await?;
+            }
         }
         Ok(())
     }

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::clock::Clock;
+use crate::domain::channel::Category;
+use crate::domain::clock::{Clock, Stopwatch};
+use crate::domain::policy::UnknownRule;
 use crate::event;
 use crate::store::bell::Bell;
 use crate::store::{Plans, Store, StoreResult};
@@ -16,6 +18,20 @@ use crate::store::{Plans, Store, StoreResult};
 const GATHER: Duration = Duration::from_millis(10);
 /// How many notifications are decided in one transaction.
 const BATCH: u32 = 256;
+/// How often it is looked for processes that have died.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// What becomes of an attempt whose outcome nobody knows, by its category.
+pub type Rule = Arc<dyn Fn(Category) -> UnknownRule + Send + Sync>;
+
+/// What is taken over from other processes.
+#[derive(Clone)]
+struct Inheritance {
+    /// From those that were not heard of for so long.
+    dead_after: Duration,
+    rule: Rule,
+    looked: Option<Stopwatch>,
+}
 
 /// Brings back what is due.
 #[derive(Clone)]
@@ -23,6 +39,7 @@ pub struct Scheduler {
     store: Arc<dyn Store>,
     plans: Arc<dyn Plans>,
     clock: Arc<dyn Clock>,
+    inheritance: Option<Inheritance>,
 }
 
 impl Scheduler {
@@ -32,11 +49,24 @@ impl Scheduler {
             store,
             plans,
             clock,
+            inheritance: None,
         }
     }
 
+    /// The same that also takes over what processes were handing over that were not heard of for `dead_after`: longer than they may
+    /// go on unheard.
+    #[must_use]
+    pub fn taking_over(mut self, dead_after: Duration, rule: Rule) -> Self {
+        self.inheritance = Some(Inheritance {
+            dead_after,
+            rule,
+            looked: None,
+        });
+        self
+    }
+
     /// Works until `stop`.
-    pub async fn run(self, stop: CancellationToken) {
+    pub async fn run(mut self, stop: CancellationToken) {
         let mut bell = Bell::new(self.store.clone(), self.clock.clone(), GATHER);
         loop {
             if let Err(error) = self.pass(&stop).await {
@@ -48,7 +78,7 @@ impl Scheduler {
         }
     }
 
-    async fn pass(&self, stop: &CancellationToken) -> StoreResult<()> {
+    async fn pass(&mut self, stop: &CancellationToken) -> StoreResult<()> {
         while !stop.is_cancelled() {
             let planned = self
                 .store
@@ -59,6 +89,28 @@ impl Scheduler {
             }
         }
         while !stop.is_cancelled() && self.store.end_expired(self.clock.now()).await? > 0 {}
+        self.inherit().await
+    }
+
+    async fn inherit(&mut self) -> StoreResult<()> {
+        let Some(inheritance) = &mut self.inheritance else {
+            return Ok(());
+        };
+        if inheritance
+            .looked
+            .is_some_and(|looked| looked.elapsed() < LOOK)
+        {
+            return Ok(());
+        }
+        inheritance.looked = Some(Stopwatch::start());
+        let (dead_after, rule) = (inheritance.dead_after, inheritance.rule.clone());
+        let taken_over = self
+            .store
+            .take_over(self.clock.now(), dead_after, &*rule)
+            .await?;
+        if taken_over > 0 {
+            event::taken_over(taken_over);
+        }
         Ok(())
     }
 }

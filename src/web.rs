@@ -62,8 +62,10 @@ pub struct Console {
     pub identity: Identity,
     /// The metrics in the Prometheus text format.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
-    /// Whether the gateway takes and sends.
-    pub ready: Arc<dyn Fn() -> bool + Send + Sync>,
+    /// Whether the pages are served, or health and metrics alone.
+    pub pages: bool,
+    /// Whether the gateway does its work, or what keeps it from that.
+    pub ready: Arc<dyn Fn() -> Result<(), &'static str> + Send + Sync>,
     /// For the head of the page.
     pub about: About,
 }
@@ -83,6 +85,7 @@ struct Door {
 
 /// All paths of the door.
 pub fn router(console: Console) -> Router {
+    let pages = console.pages;
     let shared = Arc::new(Shared {
         console,
         feeds: Arc::new(Semaphore::new(live::MAX_FEEDS)),
@@ -106,6 +109,7 @@ pub fn router(console: Console) -> Router {
         .fallback(guard::not_found)
         .method_not_allowed_fallback(guard::get_only)
         .layer(middleware::from_fn(guard::local_names_only));
+    let guarded = if pages { guarded } else { Router::new().fallback(guard::not_found) };
     // Probes and scrapers come by the machine's address or a service's name, and see nothing about a person.
     Router::new()
         .route("/healthz", get(probes::healthz))

@@ -195,6 +195,7 @@ impl Worker {
         let Some(work) = self.read(job).await else {
             return Worked::Done;
         };
+        self.fetch_bundles(&work).await;
         let filled = match self.fill(&work) {
             Ok(filled) => filled,
             Err(sentence) => return self.cannot_fill(&work, &sentence).await,
@@ -271,6 +272,28 @@ impl Worker {
             match self.store.work(&[job.message]).await {
                 Ok(mut found) => return found.pop().filter(|work| work.message.fence == job.fence),
                 Err(error) => self.wait_for_store(&error).await,
+            }
+        }
+    }
+
+    /// Makes the bundles readable that another process has accepted or claimed this notification with.
+    async fn fetch_bundles(&self, work: &Work) {
+        let notification = &work.notification;
+        for id in [&notification.bundle, &notification.accepted_bundle] {
+            if id.is_empty() || self.catalog.bundle(id).is_some() {
+                continue;
+            }
+            let archive = loop {
+                match self.store.bundle(&notification.identity.shop, id).await {
+                    Ok(archive) => break archive,
+                    Err(error) => self.wait_for_store(&error).await,
+                }
+            };
+            // One that is not there, or is damaged, is told by what cannot be filled.
+            if let Some(archive) = archive
+                && let Err(error) = self.catalog.adopt(&archive)
+            {
+                event::templates_refused(&error);
             }
         }
     }

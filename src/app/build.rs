@@ -2,121 +2,43 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::{captures, providers, templates};
+use super::start_error::StartError;
+use super::{captures, providers, queues, stores, templates};
+use super::stores::{HEARTBEAT_LIMIT, Opened};
 use crate::api::{self, Doors};
-use crate::catalog::{CatalogError, Source};
+use crate::catalog::{Catalog, Source};
 use crate::cli::Chaos;
-use crate::config::{self, Config};
+use crate::config::Config;
 use crate::domain::channel::{Channel, Lane};
 use crate::domain::clock::Clock;
 use crate::domain::id::Ids;
+use crate::domain::pulse::Pulse;
+use crate::domain::shop::Identity;
 use crate::event;
 use crate::gate::Gates;
+use crate::heartbeat::Heartbeat;
 use crate::intake::Intake;
 use crate::lifecycle::{Running, supervised};
 use crate::planner::Planner;
 use crate::provider::Provider;
 use crate::queue::Queue;
-use crate::queue::memory::MemoryQueue;
 use crate::relay::Relay;
 use crate::scheduler::Scheduler;
-use crate::store::sqlite::{OpenError, SqliteStore};
-use crate::store::{Plans, Store, StoreError};
+use crate::store::{Plans, Store};
 use crate::telemetry;
 use crate::web::{self, About, Console};
 use crate::worker::{self, Worker};
 
-/// Why a gateway did not start; each a sentence on what to do.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The data folder.
-    #[error("{0}")]
-    Store(#[from] OpenError),
-    /// The store opened and then failed.
-    #[error("{}", store_sentence(.0))]
-    Ledger(#[from] StoreError),
-    /// The templates.
-    #[error("{0}")]
-    Templates(#[from] CatalogError),
-    /// The folder of the templates.
-    #[error("the template folder {} cannot be read: {}; name one that holds shop.toml", folder.display(), plain(why))]
-    TemplateFolder {
-        /// Which.
-        folder: PathBuf,
-        /// What the system says.
-        why: std::io::Error,
-    },
-    /// The machine does not know the time.
-    #[error(
-        "the clock says {0}, before 2020, and nothing could be sent at its time; set the clock and start again"
-    )]
-    Clock(Timestamp),
-    /// A provider's settings.
-    #[error("{name}: {why}")]
-    Provider {
-        /// Which: `providers.smtp.main`.
-        name: String,
-        /// What to change.
-        why: String,
-    },
-    /// An address.
-    #[error(
-        "{address} cannot be listened on: {}; {}",
-        plain(why),
-        listen_advice(why)
-    )]
-    Listen {
-        /// Which.
-        address: SocketAddr,
-        /// What the system says.
-        why: std::io::Error,
-    },
-}
-
-impl StartError {
-    /// What the process ends with: 64 for what was configured, 1 for what the machine does not give.
-    pub fn exit_code(&self) -> u8 {
-        match self {
-            Self::Templates(_) | Self::TemplateFolder { .. } | Self::Provider { .. } => {
-                config::EXIT_CODE
-            }
-            Self::Store(_) | Self::Ledger(_) | Self::Clock(_) | Self::Listen { .. } => 1,
-        }
-    }
-}
-
-fn store_sentence(error: &StoreError) -> String {
-    match error {
-        StoreError::Full => "the store is full, not even the start fits in; raise store.max_size or make room on the disk".into(),
-        other => format!("the store failed while starting: {other}"),
-    }
-}
-
-/// What the system says, without its number.
-fn plain(error: &std::io::Error) -> String {
-    let text = error.to_string();
-    let end = text.find(" (os error").unwrap_or(text.len());
-    text.chars().take(end).collect()
-}
-
-fn listen_advice(error: &std::io::Error) -> &'static str {
-    match error.kind() {
-        std::io::ErrorKind::AddrInUse => {
-            "stop the other process (another tidings?) or choose another port, 0 for any"
-        }
-        std::io::ErrorKind::PermissionDenied => "choose a port from 1024 on, 0 for any",
-        _ => "choose another address or port, 0 for any",
-    }
-}
+/// How long the queue may take to hear the last acknowledgements.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// What a start needs beyond the configuration.
 pub struct Setup {
@@ -132,15 +54,33 @@ pub struct Setup {
 
 /// A running gateway.
 pub struct Gateway {
-    store: Arc<SqliteStore>,
-    queue: Arc<MemoryQueue>,
+    opened: Opened,
+    queue: Arc<dyn Queue>,
     gates: Arc<Gates>,
     running: Running,
+    /// Goes on until nothing is handed over any more.
+    heart: CancellationToken,
     serving: Arc<AtomicBool>,
     health: api::Health,
     grpc: SocketAddr,
     console: SocketAddr,
     drain: Duration,
+}
+
+/// What the parts of a gateway have in common.
+struct Parts {
+    config: Config,
+    store: Arc<dyn Store>,
+    queue: Arc<dyn Queue>,
+    catalog: Arc<Catalog>,
+    planner: Arc<dyn Plans>,
+    gates: Arc<Gates>,
+    clock: Arc<dyn Clock>,
+    ids: Arc<Ids>,
+    pulse: Arc<Pulse>,
+    identity: Identity,
+    secret: [u8; 32],
+    serving: Arc<AtomicBool>,
 }
 
 impl Gateway {
@@ -156,12 +96,10 @@ impl Gateway {
             chaos,
         } = setup;
         let catalog = Arc::new(templates::open(source)?);
+        let pulse = Arc::new(stores::pulse(&config.store));
         // What was configured is found wrong before the disk is touched or a socket opens.
-        let mut providers = providers::senders(&config, &clock)?;
-        let store = Arc::new(
-            SqliteStore::open_limited(&config.store.path, clock.now(), config.store.max_size)
-                .await?,
-        );
+        let mut providers = providers::senders(&config, &clock, &pulse)?;
+        let opened = Opened::open(&config.store, clock.now()).await?;
         providers.extend(providers::outboxes(&config, &clock, &chaos)?);
         let grpc = listen(config.server.grpc_address).await?;
         let console = listen(config.server.console_address).await?;
@@ -170,123 +108,78 @@ impl Gateway {
             bound(&console, config.server.console_address)?,
         );
         let identity = config.console_identity();
+        let store = opened.store();
         templates::keep(store.as_ref(), &catalog, &identity.shop, clock.now()).await?;
 
         let policy = catalog.policy();
-        let taken_over =
-            crate::store::Ledger::take_over(store.as_ref(), clock.now(), &|category| {
-                policy.unknown_rule(category)
-            })
-            .await?;
+        let rule = move |category| policy.unknown_rule(category);
+        let taken_over = opened.take_over_own(clock.now(), &rule).await?;
         if taken_over > 0 {
             event::taken_over(taken_over);
         }
+        let heart = CancellationToken::new();
+        let heartbeat = Heartbeat::new(store.clone(), pulse.clone());
+        // Whoever does not beat hands nothing over: the first one is waited for.
+        heartbeat.beat().await?;
+        let stop = heart.clone();
+        tokio::spawn(supervised("heartbeat", heart.clone(), move || {
+            heartbeat.clone().run(stop.clone())
+        }));
 
         let ids = Arc::new(Ids::new());
-        let shared: Arc<dyn Store> = store.clone();
-        let planner: Arc<dyn Plans> = Arc::new(Planner::new(catalog.clone(), ids.clone()));
-        let queue = Arc::new(MemoryQueue::new(config.queue.window));
         let named = providers
             .iter()
             .map(|(channel, one)| (*channel, one.name()));
         let gates = Arc::new(Gates::new(named, &clock));
-        let mut running = Running::default();
-
-        let window = u32::try_from(config.queue.window).unwrap_or(u32::MAX);
-        let relay = Relay::new(
-            shared.clone(),
-            queue.clone(),
-            gates.clone(),
-            clock.clone(),
-            window,
-        );
-        let scheduler = Scheduler::new(shared.clone(), planner.clone(), clock.clone());
-        start_flows(&mut running, relay, scheduler);
-        let pools = Arc::new(Worker {
-            store: shared.clone(),
-            catalog: catalog.clone(),
-            providers,
-            gates: gates.clone(),
-            clock: clock.clone(),
-            ids: ids.clone(),
-        });
-        running.worker_tasks = worker::pools(&pools, queue.as_ref(), &|channel, lane| {
-            config.workers.of(channel, lane)
-        })
-        .await;
-        if config.catalog.reload {
-            let (stop, bundles, live) = (running.flows.clone(), store.clone(), catalog.clone());
-            let (shop, now) = (identity.shop.clone(), clock.clone());
-            let watching = supervised("templates", stop.clone(), move || {
-                templates::watch(
-                    bundles.clone(),
-                    live.clone(),
-                    shop.clone(),
-                    now.clone(),
-                    stop.clone(),
-                )
-            });
-            running.flow_tasks.spawn(watching);
-        }
-
-        let intake = Arc::new(Intake::new(
-            shared.clone(),
-            catalog.clone(),
-            planner,
-            clock.clone(),
+        let parts = Parts {
+            queue: queues::open(&config.queue),
+            planner: Arc::new(Planner::new(catalog.clone(), ids.clone())),
+            secret: opened.secret(),
+            serving: Arc::new(AtomicBool::new(true)),
+            config,
+            store,
+            catalog,
+            gates,
+            clock,
             ids,
-        ));
-        let serving = Arc::new(AtomicBool::new(true));
-        let health = api::Health::new(Vec::new()).await;
-        let doors = Doors {
-            intake,
-            store: shared.clone(),
-            catalog: catalog.clone(),
-            clock: clock.clone(),
-            callers: api::Callers::new(&config.callers),
-            tls: config.server.tls.as_ref().map(|tls| tls.config.clone()),
-            token_key: *store.secret(),
+            pulse,
+            identity,
         };
-        let settings = api::Settings {
-            reflection: config.server.reflection,
-            ..api::Settings::default()
-        };
+        let mut running = Running::default();
+        parts.start_flows(&mut running, opened.is_shared());
+        if parts.config.server.roles.worker {
+            running.worker_tasks = parts.start_workers(providers).await;
+        }
+        let roles = parts.config.server.roles.words();
+        let health = api::Health::new(roles.into_iter().map(str::to_owned).collect()).await;
         running.door_tasks.spawn(grpc_door(
             grpc,
-            doors,
-            settings,
+            parts.doors(),
+            parts.settings(),
             health.clone(),
             running.doors.clone(),
         ));
-        let page = Console {
-            store: shared,
-            clock,
-            captures: captures::all(&config),
-            identity,
-            metrics: exposition(),
-            ready: {
-                let serving = serving.clone();
-                Arc::new(move || serving.load(Ordering::Relaxed))
-            },
-            about: About {
-                version: env!("CARGO_PKG_VERSION").into(),
-                grpc_address: grpc_address.to_string(),
-                clock_note,
-            },
+        let about = About {
+            version: env!("CARGO_PKG_VERSION").into(),
+            grpc_address: grpc_address.to_string(),
+            clock_note,
         };
-        running
-            .door_tasks
-            .spawn(console_door(console, page, running.doors.clone()));
+        running.door_tasks.spawn(console_door(
+            console,
+            parts.page(about),
+            running.doors.clone(),
+        ));
         Ok(Self {
-            store,
-            queue,
-            gates,
+            opened,
+            queue: parts.queue,
+            gates: parts.gates,
             running,
-            serving,
+            heart,
+            serving: parts.serving,
             health,
             grpc: grpc_address,
             console: console_address,
-            drain: config.server.drain,
+            drain: parts.config.server.drain,
         })
     }
 
@@ -302,7 +195,7 @@ impl Gateway {
 
     /// The store, for those who look at a gateway from inside its process.
     pub fn store(&self) -> Arc<dyn Store> {
-        self.store.clone()
+        self.opened.store()
     }
 
     /// How many jobs are queued or in a worker's hands.
@@ -327,22 +220,146 @@ impl Gateway {
             gates.close();
         };
         let orderly = self.running.drain(self.drain, close).await;
-        self.store.close().await;
+        // Acknowledgements on their way may be lost, never waited for: what they are for is in the store.
+        let _ = tokio::time::timeout(LAST_WORDS, queue.ended()).await;
+        self.heart.cancel();
+        self.opened.close().await;
         orderly
     }
 }
 
-fn start_flows(running: &mut Running, relay: Relay, scheduler: Scheduler) {
-    let stop = running.flows.clone();
-    let feeding = supervised("relay", stop.clone(), move || {
-        relay.clone().run(stop.clone())
-    });
-    running.flow_tasks.spawn(feeding);
-    let stop = running.flows.clone();
-    let scheduling = supervised("scheduler", stop.clone(), move || {
-        scheduler.clone().run(stop.clone())
-    });
-    running.flow_tasks.spawn(scheduling);
+impl Parts {
+    /// Relay, scheduler, and the watch over the templates.
+    fn start_flows(&self, running: &mut Running, shared: bool) {
+        let roles = self.config.server.roles;
+        if roles.ingest || roles.scheduler {
+            let window = u32::try_from(self.config.queue.window).unwrap_or(u32::MAX);
+            let relay = Relay::new(
+                self.store.clone(),
+                self.queue.clone(),
+                self.gates.clone(),
+                self.clock.clone(),
+                window,
+            );
+            let stop = running.flows.clone();
+            running
+                .flow_tasks
+                .spawn(supervised("relay", stop.clone(), move || {
+                    relay.clone().run(stop.clone())
+                }));
+        }
+        if roles.scheduler {
+            let mut scheduler = Scheduler::new(
+                self.store.clone(),
+                self.planner.clone(),
+                self.clock.clone(),
+            );
+            if shared {
+                let catalog = self.catalog.clone();
+                let rule = move |category| catalog.policy().unknown_rule(category);
+                let limit = HEARTBEAT_LIMIT + providers::longest_handover(&self.config);
+                scheduler = scheduler.taking_over(limit, Arc::new(rule));
+            }
+            let stop = running.flows.clone();
+            running
+                .flow_tasks
+                .spawn(supervised("scheduler", stop.clone(), move || {
+                    scheduler.clone().run(stop.clone())
+                }));
+        }
+        if self.config.catalog.reload {
+            let (stop, bundles, live) = (
+                running.flows.clone(),
+                self.store.clone(),
+                self.catalog.clone(),
+            );
+            let (shop, now) = (self.identity.shop.clone(), self.clock.clone());
+            let watching = supervised("templates", stop.clone(), move || {
+                templates::watch(
+                    bundles.clone(),
+                    live.clone(),
+                    shop.clone(),
+                    now.clone(),
+                    stop.clone(),
+                )
+            });
+            running.flow_tasks.spawn(watching);
+        }
+    }
+
+    async fn start_workers(&self, providers: Providers) -> JoinSet<()> {
+        let worker = Arc::new(Worker {
+            store: self.store.clone(),
+            catalog: self.catalog.clone(),
+            providers,
+            gates: self.gates.clone(),
+            clock: self.clock.clone(),
+            ids: self.ids.clone(),
+            pulse: self.pulse.clone(),
+        });
+        worker::pools(&worker, self.queue.as_ref(), &|channel, lane| {
+            self.config.workers.of(channel, lane)
+        })
+        .await
+    }
+
+    /// What callers reach; `None`: this process answers nothing but how it is.
+    fn doors(&self) -> Option<Doors> {
+        self.config.server.roles.ingest.then(|| Doors {
+            intake: Arc::new(Intake::new(
+                self.store.clone(),
+                self.catalog.clone(),
+                self.planner.clone(),
+                self.clock.clone(),
+                self.ids.clone(),
+            )),
+            store: self.store.clone(),
+            catalog: self.catalog.clone(),
+            clock: self.clock.clone(),
+            callers: api::Callers::new(&self.config.callers),
+            tls: self.config.server.tls.as_ref().map(|tls| tls.config.clone()),
+            token_key: self.secret,
+        })
+    }
+
+    fn settings(&self) -> api::Settings {
+        api::Settings {
+            reflection: self.config.server.reflection,
+            ..api::Settings::default()
+        }
+    }
+
+    fn page(&self, about: About) -> Console {
+        Console {
+            store: self.store.clone(),
+            clock: self.clock.clone(),
+            captures: captures::all(&self.config),
+            identity: self.identity.clone(),
+            pages: self.config.server.roles.console,
+            metrics: exposition(),
+            ready: self.readiness(),
+            about,
+        }
+    }
+
+    /// What this process needs to do its work: the store, and its workers the queue. Intake goes on without a broker.
+    fn readiness(&self) -> Arc<dyn Fn() -> Result<(), &'static str> + Send + Sync> {
+        let (serving, pulse) = (self.serving.clone(), self.pulse.clone());
+        let works = self.config.server.roles.worker && !self.config.server.roles.ingest;
+        let connection = self.queue.connection();
+        Arc::new(move || {
+            if !serving.load(Ordering::Relaxed) {
+                return Err("it is shutting down");
+            }
+            if !pulse.may_send() {
+                return Err("the store does not answer");
+            }
+            if works && !connection.borrow().is_up() {
+                return Err("the queue cannot be reached");
+            }
+            Ok(())
+        })
+    }
 }
 
 pub(super) async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
@@ -360,7 +377,7 @@ fn bound(listener: &TcpListener, asked: SocketAddr) -> Result<SocketAddr, StartE
 
 async fn grpc_door(
     listener: TcpListener,
-    doors: Doors,
+    doors: Option<Doors>,
     settings: api::Settings,
     health: api::Health,
     closing: CancellationToken,

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::build::{Gateway, Setup, StartError};
+use super::build::{Gateway, Setup};
+use super::start_error::StartError;
 use super::{bench, demo, doctor};
 use crate::catalog::Source;
 use crate::cli::{self, BenchOptions, DemoOptions, DevOptions, DoctorOptions, Hosts, ServeOptions};
@@ -52,7 +53,8 @@ impl Hosts for Here {
     }
 
     async fn serve(&self, options: ServeOptions) -> i32 {
-        let config = match Config::load(options.config.as_deref(), std::env::vars()) {
+        let said = std::env::vars().chain(options.settings());
+        let config = match Config::load(options.config.as_deref(), said) {
             Ok(config) => config,
             Err(error) => {
                 error

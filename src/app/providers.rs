@@ -2,15 +2,18 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::build::{Providers, StartError};
+use super::build::Providers;
+use super::start_error::StartError;
 use crate::cli::Chaos;
 use crate::config::{self, Config, ProviderKind};
 use crate::domain::channel::Channel;
 use crate::domain::clock::Clock;
 use crate::domain::content::Outgoing;
+use crate::domain::pulse::Pulse;
 use crate::provider::discord::Discord;
 use crate::provider::outbox::{Outbox, OutboxOptions, Source};
 use crate::provider::smtp::{self, Smtp};
@@ -22,10 +25,14 @@ use crate::store::sqlite::OpenError;
 const MESSAGE_ID_DOMAIN: &str = "tidings.invalid";
 
 /// The providers that send. Nothing is opened: what is wrong with their settings is wrong before the gateway touches anything.
-pub(super) fn senders(config: &Config, clock: &Arc<dyn Clock>) -> Result<Providers, StartError> {
+pub(super) fn senders(
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+    pulse: &Arc<Pulse>,
+) -> Result<Providers, StartError> {
     let mut senders = Providers::new();
     for settings in &config.providers {
-        let sender = sender(&settings.kind, clock).map_err(|why| StartError::Provider {
+        let sender = sender(&settings.kind, clock, pulse).map_err(|why| StartError::Provider {
             name: settings.path(),
             why,
         })?;
@@ -96,6 +103,17 @@ impl Provider for Named {
     }
 }
 
+/// How long a hand-over may last, from the last look at the pulse to the outcome: the longest of all providers.
+pub(super) fn longest_handover(config: &Config) -> Duration {
+    let millis = config.providers.iter().map(|provider| match &provider.kind {
+        ProviderKind::Outbox(_) => 0,
+        ProviderKind::Smtp(smtp) => smtp.final_dot_ms,
+        ProviderKind::Twilio(twilio) => twilio.timeout_ms,
+        ProviderKind::Discord(discord) => discord.timeout_ms,
+    });
+    Duration::from_millis(millis.max().unwrap_or(0))
+}
+
 /// Where the outbox of a data folder keeps what it captured.
 pub(super) fn outbox_folder(data: &Path) -> PathBuf {
     data.join("outbox")
@@ -104,11 +122,15 @@ pub(super) fn outbox_folder(data: &Path) -> PathBuf {
 fn sender(
     kind: &ProviderKind,
     clock: &Arc<dyn Clock>,
+    pulse: &Arc<Pulse>,
 ) -> Result<Option<Arc<dyn Provider>>, String> {
     let clock = clock.clone();
     Ok(match kind {
         ProviderKind::Outbox(_) => None,
-        ProviderKind::Smtp(smtp) => Some(Arc::new(Smtp::new(smtp.clone(), clock)?)),
+        ProviderKind::Smtp(smtp) => {
+            let smtp = Smtp::new(smtp.clone(), clock)?;
+            Some(Arc::new(smtp.with_pulse(pulse.clone())))
+        },
         ProviderKind::Twilio(twilio) => Some(Arc::new(Twilio::new(twilio.clone(), clock)?)),
         ProviderKind::Discord(discord) => Some(Arc::new(Discord::new(discord.clone(), clock)?)),
     })

@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use super::build::StartError;
+use super::start_error::StartError;
 use crate::catalog::{Catalog, Source};
 use crate::domain::clock::Clock;
 use crate::domain::shop::ShopId;

@@ -180,6 +180,30 @@ pub struct ServeOptions {
     /// The configuration file. Without it: the defaults and the environment.
     #[arg(long, env = "TIDINGS_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// What this process does, in place of server.roles: ingest, worker, scheduler, console, all; several with commas.
+    #[arg(long = "role", value_name = "ROLE,...", value_delimiter = ',')]
+    pub roles: Vec<String>,
+    /// Which channels its workers serve, in place of workers.channels: email, sms, chat.
+    #[arg(long = "channel", value_name = "CHANNEL,...", value_delimiter = ',')]
+    pub channels: Vec<String>,
+    /// Which lanes its workers serve, in place of workers.lanes: critical, transactional, bulk.
+    #[arg(long = "lane", value_name = "LANE,...", value_delimiter = ',')]
+    pub lanes: Vec<String>,
+}
+
+impl ServeOptions {
+    /// The options that stand for settings, as the environment would say them.
+    pub fn settings(&self) -> Vec<(String, String)> {
+        [
+            ("TIDINGS_SERVER__ROLES", &self.roles),
+            ("TIDINGS_WORKERS__CHANNELS", &self.channels),
+            ("TIDINGS_WORKERS__LANES", &self.lanes),
+        ]
+        .into_iter()
+        .filter(|(_, words)| !words.is_empty())
+        .map(|(name, words)| (name.to_owned(), words.join(",")))
+        .collect()
+    }
 }
 
 /// `tidings doctor`

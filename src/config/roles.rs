@@ -33,6 +33,19 @@ impl Roles {
         console: false,
     };
 
+    /// The words for what it does.
+    pub fn words(self) -> Vec<&'static str> {
+        [
+            ("ingest", self.ingest),
+            ("worker", self.worker),
+            ("scheduler", self.scheduler),
+            ("console", self.console),
+        ]
+        .into_iter()
+        .filter_map(|(word, does)| does.then_some(word))
+        .collect()
+    }
+
     pub(super) fn read(reader: &mut Reader) -> Option<Self> {
         let path = "server.roles";
         let origin = reader.origin(path);

@@ -45,7 +45,10 @@ impl Server {
             &(Duration::from_secs(1)..=Duration::from_secs(600)),
         );
         let (roles, grpc, console) = (roles?, grpc?, console?);
-        refuse_strangers(reader, &grpc_origin, grpc, callers, wants_tls);
+        // Without intake only health is answered there.
+        if roles.ingest {
+            refuse_strangers(reader, &grpc_origin, grpc, callers, wants_tls);
+        }
         let knows_clients = tls.as_ref().is_some_and(|tls| tls.knows_clients);
         if wants_tls == tls.is_some() && !knows_clients {
             refuse_unverified(reader, callers);

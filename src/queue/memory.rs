@@ -90,9 +90,11 @@ impl Queue for MemoryQueue {
 
     async fn depth(&self, channel: Channel, lane: Lane) -> Option<Depth> {
         let state = self.one(channel, lane)?.lock();
+        let ready = state.waiting.len();
         Some(Depth {
-            ready: state.waiting.len(),
+            ready,
             consumers: state.consumers,
+            held: state.fences.len().saturating_sub(ready),
         })
     }
 

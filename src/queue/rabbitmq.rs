@@ -119,7 +119,11 @@ impl Queue for RabbitQueue {
     }
 
     async fn depth(&self, channel: Channel, lane: Lane) -> Option<Depth> {
-        self.publisher.depth(channel, lane).await
+        let depth = self.publisher.depth(channel, lane).await?;
+        Some(Depth {
+            held: depth.consumers * usize::from(self.settings.prefetch),
+            ..depth
+        })
     }
 
     fn wiped(&self) -> watch::Receiver<u64> {

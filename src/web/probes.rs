@@ -15,10 +15,12 @@ pub(super) async fn healthz() -> &'static str {
 
 /// Whether it may be sent work.
 pub(super) async fn readyz(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
-    if (shared.console.ready)() {
-        (StatusCode::OK, "ready\n")
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "not ready\n")
+    match (shared.console.ready)() {
+        Ok(()) => (StatusCode::OK, "ready\n".to_owned()),
+        Err(why) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            format!("not ready: {why}\n"),
+        ),
     }
 }
 

@@ -50,7 +50,8 @@ impl Desk {
             captures: inbox.clone(),
             identity: Identity::local(),
             metrics: Arc::new(|| "tidings_build_info 1\n".to_owned()),
-            ready: Arc::new(|| false),
+            pages: true,
+            ready: Arc::new(|| Err("it is shutting down")),
             about: About {
                 version: "0.1.0".into(),
                 grpc_address: "127.0.0.1:50051".into(),

@@ -230,6 +230,7 @@ mod tests {
             line.told(Depth {
                 ready,
                 consumers: 0,
+                ..Depth::default()
             })
         };
         ready(3);
@@ -251,6 +252,7 @@ mod tests {
         line.told(Depth {
             ready: 1,
             consumers: 1,
+            ..Depth::default()
         });
         line.wiped();
         assert!(!line.has(&job));
@@ -275,6 +277,7 @@ mod tests {
         line.told(Depth {
             ready: 5,
             consumers: 0,
+            ..Depth::default()
         });
         line.confirmed(&jobs(1)[0]);
         let (way, hands) = (line.on_its_way(), line.in_hands());

@@ -87,6 +87,7 @@ impl Live {
                 return Some(Depth {
                     ready: queue.message_count() as usize,
                     consumers: queue.consumer_count() as usize,
+                    ..Depth::default()
                 });
             }
             Ok(Err(error)) => self.condemn_for(&error),

@@ -1,0 +1,19 @@
+//! The queue that the configuration names.
+
+use std::sync::Arc;
+
+use crate::config::{self, QueueKind};
+use crate::queue::Queue;
+use crate::queue::memory::MemoryQueue;
+use crate::queue::rabbitmq::{RabbitQueue, Settings};
+
+/// Begins to use it; a broker that is away is tried without end.
+pub(super) fn open(settings: &config::Queue) -> Arc<dyn Queue> {
+    match &settings.kind {
+        QueueKind::Memory => Arc::new(MemoryQueue::new(settings.window)),
+        QueueKind::Rabbitmq(rabbitmq) => Arc::new(RabbitQueue::open(Settings {
+            process: format!("tidings-{}", std::process::id()),
+            ..rabbitmq.as_ref().clone()
+        })),
+    }
+}

@@ -1,0 +1,92 @@
+//! The store that the configuration names.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::start_error::StartError;
+use crate::config::{self, StoreKind};
+use crate::domain::channel::Category;
+use crate::domain::policy::UnknownRule;
+use crate::domain::pulse::Pulse;
+use crate::store::postgres::PostgresStore;
+use crate::store::sqlite::SqliteStore;
+use crate::store::{Ledger as _, Store, StoreResult};
+
+/// A process that was not heard of for so long may be dead, and another one may take over what it was doing.
+pub(super) const HEARTBEAT_LIMIT: Duration = Duration::from_secs(15);
+
+/// How this process knows that it may hand over.
+pub(super) fn pulse(settings: &config::Store) -> Pulse {
+    match settings.kind {
+        StoreKind::Sqlite => Pulse::alone(),
+        StoreKind::Postgres(_) => Pulse::watched(HEARTBEAT_LIMIT),
+    }
+}
+
+/// An open store, by its kind.
+#[derive(Clone)]
+pub(super) enum Opened {
+    /// It belongs to this process.
+    Own(Arc<SqliteStore>),
+    /// It is shared with other processes.
+    Shared(Arc<PostgresStore>),
+}
+
+impl Opened {
+    /// Opens it, and brings its tables to this release.
+    ///
+    /// # Errors
+    /// A sentence on what stands in the way.
+    pub(super) async fn open(settings: &config::Store, now: Timestamp) -> Result<Self, StartError> {
+        Ok(match &settings.kind {
+            StoreKind::Sqlite => {
+                let opening = SqliteStore::open_limited(&settings.path, now, settings.max_size);
+                Self::Own(Arc::new(opening.await?))
+            }
+            StoreKind::Postgres(postgres) => {
+                Self::Shared(Arc::new(PostgresStore::open(postgres, now).await?))
+            }
+        })
+    }
+
+    pub(super) fn store(&self) -> Arc<dyn Store> {
+        match self {
+            Self::Own(store) => store.clone(),
+            Self::Shared(store) => store.clone(),
+        }
+    }
+
+    /// The key of all hashes that stand for people.
+    pub(super) fn secret(&self) -> [u8; 32] {
+        match self {
+            Self::Own(store) => *store.secret(),
+            Self::Shared(store) => *store.secret(),
+        }
+    }
+
+    /// Whether other processes work on it too.
+    pub(super) fn is_shared(&self) -> bool {
+        matches!(self, Self::Shared(_))
+    }
+
+    /// Takes over at once what the process before was handing over, where the lock proves that it is dead.
+    pub(super) async fn take_over_own(
+        &self,
+        now: Timestamp,
+        rule: &(dyn Fn(Category) -> UnknownRule + Send + Sync),
+    ) -> StoreResult<usize> {
+        match self {
+            Self::Own(store) => store.take_over(now, Duration::ZERO, rule).await,
+            Self::Shared(_) => Ok(0),
+        }
+    }
+
+    pub(super) async fn close(&self) {
+        match self {
+            Self::Own(store) => store.close().await,
+            Self::Shared(store) => store.close().await,
+        }
+    }
+}
