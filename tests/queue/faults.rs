@@ -223,13 +223,6 @@ async fn frozen(node: &Node) {
 async fn cut_off(node: &Node) {
     let proxy = FaultProxy::start(([127, 0, 0, 1], node.port).into()).await;
     let through = proxy.address();
-    let queue = RabbitQueue::open(Settings {
-        hosts: vec![(through.ip().to_string(), through.port())],
-        ..node.settings()
-    });
-    let mut consumer = queue.subscribe(PLACE.0, PLACE.1).await;
-    publish(&queue, &jobs(PLACE, 1)).await;
-    next(consumer.as_mut()).await.ack();
     for (what, to_server, to_client) in [
         ("both directions are silent", Fault::Drop, Fault::Drop),
         ("nothing comes", Fault::None, Fault::Drop),
@@ -237,11 +230,20 @@ async fn cut_off(node: &Node) {
         ("reset", Fault::Reset, Fault::Reset),
         ("half closed", Fault::None, Fault::HalfClose),
     ] {
+        // Each has a queue of its own: of two links the second may notice a fault when it is over.
+        let queue = RabbitQueue::open(Settings {
+            hosts: vec![(through.ip().to_string(), through.port())],
+            ..node.settings()
+        });
+        let mut consumer = queue.subscribe(PLACE.0, PLACE.1).await;
+        comes_back(&queue, consumer.as_mut(), "at first").await;
         proxy.to_server(to_server);
         proxy.to_client(to_client);
         is_noticed(&queue, what).await;
         proxy.both(Fault::None);
         comes_back(&queue, consumer.as_mut(), what).await;
+        queue.close();
+        queue.ended().await;
     }
 }
 

@@ -41,7 +41,7 @@ impl Node {
         Self::start_with(None)
     }
 
-    pub(crate) fn start_with(certificate: Option<Certificate<'_>>) -> Option<Self> {
+    pub(crate) fn start_with(certificate: Option<&Certificate<'_>>) -> Option<Self> {
         if !Path::new(BINARIES).join("rabbitmq-server").exists() {
             skip("rabbitmq-server is missing (scripts/setup.sh test installs it)");
             return None;
