@@ -158,12 +158,12 @@ impl From<Status> for ClientError {
     fn from(status: Status) -> Self {
         let details = status.get_error_details();
         let info = details.error_info();
-        // The transport says UNAVAILABLE, too, but only the service says why.
-        if info.is_none() && status.code() == Code::Unavailable {
+        if info.is_none()
+            && let Some(cause) = lost(&status)
+        {
             return Self::Unreachable {
                 address: String::new(),
-                cause: std::error::Error::source(&status)
-                    .map_or_else(|| status.message().to_owned(), root_cause),
+                cause,
             };
         }
         Self::Refused(Refusal::of(&status))
@@ -208,6 +208,22 @@ impl Refusal {
             status.message.clone(),
             encoded.into(),
         ))
+    }
+}
+
+/// Why there was no answer, when there was none. The transport says UNAVAILABLE, as services do, who then say why; other codes
+/// of its own have a cause, which no status of a gateway has.
+fn lost(status: &Status) -> Option<String> {
+    let cause = std::error::Error::source(status).map(root_cause);
+    match (status.code(), cause) {
+        (Code::Unavailable, cause) => Some(cause.unwrap_or_else(|| status.message().to_owned())),
+        // So ends a TLS handshake of which only the other end knows yet that it failed.
+        (Code::Cancelled, Some(_)) => Some(
+            "the connection was closed before it was used, as by a gateway that does not take a certificate"
+                .to_owned(),
+        ),
+        (Code::Unknown, cause) => cause,
+        _ => None,
     }
 }
 

@@ -13,13 +13,13 @@
 )]
 
 // The flows: an intent enters, is decided, queued, handed over; what waits comes back.
-pub mod heartbeat;
 pub mod intake;
 pub mod planner;
 pub mod relay;
 pub mod worker;
 
 pub mod scheduler;
+pub mod heartbeat;
 
 // The stages that the flows are made of.
 pub mod admit;

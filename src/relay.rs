@@ -121,9 +121,8 @@ impl Relay {
     async fn publish_all_again(&self) -> StoreResult<()> {
         for lane in Lane::ALL {
             for channel in Channel::ALL {
-                self.store
-                    .publish_again(*channel, *lane, Duration::ZERO)
-                    .await?;
+                let all = || self.store.publish_again(*channel, *lane, Duration::ZERO);
+                while all().await? > 0 {}
             }
         }
         Ok(())

@@ -10,6 +10,8 @@ mod calls;
 mod certificates;
 #[path = "identity/foreign.rs"]
 mod foreign;
+#[path = "identity/guide.rs"]
+mod guide;
 #[path = "identity/keys.rs"]
 mod keys;
 #[path = "identity/methods.rs"]
@@ -17,10 +19,8 @@ mod methods;
 #[path = "identity/others.rs"]
 mod others;
 #[path = "support/pki.rs"]
-#[expect(dead_code, reason = "each test file uses its part of it")]
 mod pki;
 #[path = "support/program.rs"]
-#[expect(dead_code, reason = "each test file uses its part of it")]
 mod program;
 #[path = "identity/shops.rs"]
 mod shops;

@@ -248,7 +248,7 @@ fn a_variable_that_is_no_setting_is_refused() {
     );
 }
 
-/// Row 68, as far as there are such settings: the authorities of a mail server.
+/// Row 68, the authorities of a mail server; those of callers and the gateway's own files are in `tests/identity/starts.rs`.
 #[test]
 fn authorities_that_are_none_are_refused() {
     let folder = tempfile::tempdir().unwrap();
@@ -285,7 +285,7 @@ fn authorities_that_are_none_are_refused() {
         fs::write(&file, content).unwrap();
         fails(64, words, &mut serve(&config));
     }
-    // No certificate of its own is served in this release, so there is no setting that could hold one.
+    // What the gateway shows itself has a section of its own.
     for key in ["cert_file", "key_file", "tls"] {
         let config = configured(folder.path(), &format!("[server]\n{key} = \"x\""));
         let (code, _, err) = run(&mut serve(&config));

@@ -196,7 +196,8 @@ async fn no_key_reaches_into_what_another_has_sent() {
         recipient: inline(ada()),
         ..waiting("1")
     };
-    let first = send(&orders, "r", keyed("once", "estimate")).await.name;
+    let intent = keyed("once", "estimate");
+    let first = send(&orders, "r", intent.clone()).await.name;
 
     // The once key is the shop's: the second ends, and does not hear whose the first was.
     let again = send(&other, "r", keyed("once", "")).await.name;
@@ -221,9 +222,9 @@ async fn no_key_reaches_into_what_another_has_sent() {
     assert_eq!(get(&orders, &own).await.state(), State::Scheduled);
     assert_eq!(get(&other, &newer).await.state(), State::Scheduled);
 
-    // A batch and a stream ask the same question for each of their items.
+    // In a batch, too, a request id is the caller's.
     let batch = tidings::proto::BatchSendNotificationsRequest {
-        requests: vec![request("r", keyed("once", "estimate"))],
+        requests: vec![request("r", intent)],
         return_partial_success: false,
     };
     let answer = orders.notifications().batch_send_notifications(batch).await;
