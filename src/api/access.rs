@@ -193,34 +193,42 @@ fn by_key(keys: &[(KeyHash, Arc<Caller>)], token: &str) -> Option<Arc<Caller>> {
     Some(Arc::clone(caller))
 }
 
-/// Whether this caller may call the method of this path.
-fn admit(caller: &Caller, path: &str) -> Result<(), Status> {
-    let (_, method) = path.rsplit_once('/').unwrap_or_default();
-    match METHODS.iter().find(|(known, _)| *known == path) {
-        Some((_, Need::Nothing | Need::Known)) => Ok(()),
-        Some((_, Need::Scope(scope))) if caller.may(*scope) => Ok(()),
-        Some((_, Need::Scope(scope))) => {
-            Err(refuse(lacks(caller, method, scope.as_str().to_owned())))
-        }
-        Some((_, Need::Sending)) if Scope::SENDING.iter().any(|scope| caller.may(*scope)) => Ok(()),
-        Some((_, Need::Sending)) => {
-            let scopes = Scope::SENDING.map(Scope::as_str).join(" or ");
-            Err(refuse(lacks(caller, method, scopes)))
-        }
-        // As gRPC has it; here rather than behind the gate, so that a method without a row is not reached.
-        None => Err(Status::unimplemented("there is no such method")),
-    }
+/// What a method needs; `None` for one that is not served.
+fn need_of(path: &str) -> Option<Need> {
+    let row = METHODS.iter().find(|(known, _)| *known == path);
+    row.map(|(_, need)| *need)
 }
 
-fn lacks(caller: &Caller, method: &str, scope: String) -> Rejection {
+/// Whether a known caller has what a method needs.
+fn admit(caller: &Caller, path: &str, need: Option<Need>) -> Result<(), Status> {
+    let scopes: &[Scope] = match &need {
+        Some(Need::Nothing | Need::Known) => return Ok(()),
+        Some(Need::Scope(scope)) => std::slice::from_ref(scope),
+        Some(Need::Sending) => &Scope::SENDING,
+        // As gRPC has it; here rather than behind the gate, so that a method without a row is not reached.
+        None => return Err(Status::unimplemented("there is no such method")),
+    };
+    if scopes.iter().any(|scope| caller.may(*scope)) {
+        return Ok(());
+    }
+    event::call_refused(RejectionReason::PermissionDenied);
+    Err(refuse(lacks(caller, path, scopes)))
+}
+
+fn lacks(caller: &Caller, path: &str, scopes: &[Scope]) -> Rejection {
+    let words: Vec<_> = scopes.iter().map(|scope| scope.as_str()).collect();
+    let (scopes, (_, method)) = (
+        words.join(" or "),
+        path.rsplit_once('/').unwrap_or_default(),
+    );
     Rejection::new(
         RejectionReason::PermissionDenied,
         format!(
-            "{method} needs the scope {scope}, which {} does not have",
+            "{method} needs the scope {scopes}, which {} does not have",
             caller.identity.caller
         ),
     )
-    .with("scope", scope)
+    .with("scope", scopes)
 }
 
 /// The same for every credential that is none: who guesses learns nothing.
@@ -261,21 +269,16 @@ pub(super) struct Gate<S> {
 
 impl<S> Gate<S> {
     fn pass<B>(&self, request: &mut http::Request<B>) -> Result<(), Status> {
-        let open = METHODS
-            .iter()
-            .any(|(path, need)| *need == Need::Nothing && *path == request.uri().path());
-        if open {
+        let path = request.uri().path();
+        let need = need_of(path);
+        if need == Some(Need::Nothing) {
             return Ok(());
         }
         let caller = self.callers.of(request).ok_or_else(|| {
             event::call_refused(RejectionReason::Unauthenticated);
             refuse(unknown())
         })?;
-        admit(&caller, request.uri().path()).inspect_err(|status| {
-            if status.code() == tonic::Code::PermissionDenied {
-                event::call_refused(RejectionReason::PermissionDenied);
-            }
-        })?;
+        admit(&caller, path, need)?;
         request.extensions_mut().insert(caller);
         Ok(())
     }

@@ -21,6 +21,8 @@ use tokio_rustls::server::TlsStream;
 use tonic::transport::server::Connected;
 use webpki::EndEntityCert;
 
+use crate::event;
+
 /// How long to leave `accept` alone after it failed.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// A peer has this long to send the connection preface (RFC 9113, 3.4).
@@ -62,7 +64,12 @@ pub(super) fn secured(
                     tracing::debug!(%error, "a TLS handshake failed");
                     None
                 }
-                Err(_) => None,
+                Err(bug) => {
+                    if bug.is_panic() {
+                        event::task_panicked("handshake");
+                    }
+                    None
+                }
             };
             std::future::ready(good)
         })

@@ -63,6 +63,7 @@ async fn look(config: &Config) -> Vec<Finding> {
         Finding::of("clock", tell_time(clock.as_ref())),
         Finding::of("store", store(config, clock.as_ref()).await),
         Finding::of("templates", templates(config)),
+        Finding::of("callers", Ok(hosts::callers(config))),
         Finding::of("gRPC", door(config.server.grpc_address).await),
         Finding::of("console", door(config.server.console_address).await),
     ];

@@ -156,7 +156,7 @@ async fn host(
 }
 
 /// Who may call, in words.
-fn callers(config: &Config) -> String {
+pub(super) fn callers(config: &Config) -> String {
     if config.callers.is_empty() {
         return "not identified: whoever reaches this machine's own addresses may do everything"
             .to_owned();

@@ -1,6 +1,11 @@
 //! Certificates: which are believed, by which end.
 
+use std::io::ErrorKind;
+use std::time::Duration;
+
 use tidings::client::{Client, ClientError, Target};
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpStream;
 use tonic::{Code, Status};
 
 use crate::binary::Binary;
@@ -161,6 +166,31 @@ async fn any_other_certificate_is_none() {
             .await
             .is_ok()
     );
+    assert_eq!(binary.terminate(), Some(0));
+}
+
+/// Who begins no handshake holds up nobody, and is cut off.
+#[tokio::test(flavor = "multi_thread")]
+async fn peers_that_are_silent_are_cut_off_and_others_are_served_meanwhile() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let Some(pki) = Pki::new(folder) else { return };
+    let binary = started(&pki, folder);
+    let address = secure(&binary);
+    let mut silent = Vec::new();
+    for _ in 0..100 {
+        let door = address.trim_start_matches("https://");
+        silent.push(TcpStream::connect(door).await.unwrap());
+    }
+    let orders = connect(&with_key(&address, folder, "orders")).await;
+    send(&orders, "r", shipped("1")).await;
+    let mut byte = [0];
+    let still = silent[0].try_read(&mut byte);
+    assert!(still.is_err_and(|error| error.kind() == ErrorKind::WouldBlock));
+    for mut socket in silent {
+        let cut = tokio::time::timeout(Duration::from_secs(20), socket.read(&mut byte));
+        assert!(matches!(cut.await.unwrap(), Ok(0) | Err(_)));
+    }
     assert_eq!(binary.terminate(), Some(0));
 }
 
