@@ -31,7 +31,7 @@ mod templates;
 
 pub use args::{
     BenchOptions, BenchPart, Chaos, Cli, Command, ContentOptions, CustomersCommand, DemoOptions,
-    DevOptions, DoctorOptions, ExplainOptions, KeysCommand, NotificationsCommand, Part,
+    DevOptions, DoctorOptions, ExplainOptions, KeysCommand, MigrateOptions, NotificationsCommand, Part,
     PreferencesOptions, RenderOptions, SendOptions, ServeOptions, TailOptions, TemplatesCommand,
     UpsertOptions,
 };
@@ -53,6 +53,8 @@ pub trait Hosts {
     async fn dev(&self, options: DevOptions) -> i32;
     /// The gateway with a configuration.
     async fn serve(&self, options: ServeOptions) -> i32;
+    /// The store's tables, brought to this release.
+    async fn migrate(&self, options: MigrateOptions) -> i32;
     /// Checks of an installation.
     async fn doctor(&self, options: DoctorOptions) -> i32;
     /// Measures a gateway of its own.
@@ -70,6 +72,7 @@ pub async fn run(cli: Cli, hosts: &dyn Hosts) -> ExitCode {
         Command::Demo(options) => hosts.demo(options).await,
         Command::Dev(options) => hosts.dev(options).await,
         Command::Serve(options) => hosts.serve(options).await,
+        Command::Migrate(options) => hosts.migrate(options).await,
         Command::Doctor(mut options) => {
             options.json = cli.json;
             hosts.doctor(options).await
@@ -103,6 +106,7 @@ async fn talk(target: &Target, json: bool, command: Command) -> Result<(), Failu
         Command::Demo(_)
         | Command::Dev(_)
         | Command::Serve(_)
+        | Command::Migrate(_)
         | Command::Doctor(_)
         | Command::Bench(_) => Ok(()),
     }
@@ -145,6 +149,9 @@ mod tests {
             "demo --speed 600x --headless --port 0 --ui-port 0",
             "dev --data d --templates t --chaos email=5% --chaos sms=1%",
             "serve --config c.toml",
+            "serve --role worker --channel email,sms --lane bulk",
+            "serve --role ingest,scheduler",
+            "migrate --config c.toml",
             "send order.shipped --to c-1 --var number=4711 --wait",
             "send order.shipped --to c-1 --wait=30s --request-id r --attach a.pdf",
             "send --file intents.jsonl --dry-run",

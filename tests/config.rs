@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tempfile::TempDir;
-use tidings::config::{Config, DEFAULT_TOML, LogFormat, ProviderKind};
+use tidings::config::{Config, DEFAULT_TOML, LogFormat, ProviderKind, QueueKind, StoreKind};
 use tidings::domain::channel::{Channel, Lane};
 use tidings::provider::discord::DiscordMode;
 use tidings::provider::smtp::TlsMode;
@@ -246,12 +246,44 @@ fn wrong_types_and_ranges_are_told_with_what_is_right() {
             "give a whole number",
         ),
         (
-            "[queue]\nkind = \"rabbitmq\"",
-            "is \"rabbitmq\"; give \"memory\"",
+            "[queue]\nkind = \"kafka\"",
+            "is \"kafka\"; give \"memory\" or \"rabbitmq\"",
         ),
         (
-            "[store]\nkind = \"postgres\"",
-            "is \"postgres\"; give \"sqlite\"",
+            "[store]\nkind = \"mysql\"",
+            "is \"mysql\"; give \"sqlite\" or \"postgres\"",
+        ),
+        (
+            "[queue.rabbitmq]\nhosts = [\"mq-1\"]",
+            "give each as a name and a port",
+        ),
+        (
+            "[queue.rabbitmq]\nhosts = []",
+            "give each as a name and a port",
+        ),
+        (
+            "[server]\nroles = []",
+            "is empty; give some of ingest, worker",
+        ),
+        (
+            "[server]\nroles = [\"boss\"]",
+            "has \"boss\"; give some of ingest, worker",
+        ),
+        (
+            "[server]\nroles = [\"worker\"]",
+            "set store.kind = \"postgres\" and queue.kind = \"rabbitmq\"",
+        ),
+        (
+            "[server]\nroles = [\"worker\"]\n[store]\nkind = \"postgres\"",
+            "set store.kind = \"postgres\" and queue.kind = \"rabbitmq\"",
+        ),
+        (
+            "[workers]\nchannels = [\"fax\"]",
+            "has \"fax\"; give some of sms, email, chat",
+        ),
+        (
+            "[workers]\nlanes = [\"slow\"]",
+            "has \"slow\"; give some of critical, transactional, bulk",
         ),
         ("[store]\npath = \"\"", "is empty; give the folder"),
         ("[store]\npath = [1]", "is a list; give text"),
@@ -575,4 +607,41 @@ fn a_secret_file_is_refused_without_showing_what_is_in_it() {
     assert!(fault.contains("/nowhere/token cannot be read"), "{fault}");
     let fault = refused("[providers.discord.a]\ntoken_file = \"/dev/zero\"\n");
     assert!(fault.contains("is not a file"), "{fault}");
+}
+
+#[test]
+fn several_processes_share_a_database_and_a_broker() {
+    let text = "[server]\nroles = [\"worker\", \"scheduler\"]\nconsole_address = \"0.0.0.0:8080\"\ngrpc_address = \"0.0.0.0:50051\"\n\
+        [store]\nkind = \"postgres\"\n[store.postgres]\nhost = \"db\"\ntls = true\nwriters = 2\n\
+        [queue]\nkind = \"rabbitmq\"\n[queue.rabbitmq]\nhosts = [\"mq-1:5671\", \"mq-2:5671\"]\ntls = true\nprefetch = 4\n\
+        [workers]\nchannels = [\"email\"]\nlanes = [\"bulk\"]\n";
+    let config = load(text, &[]).unwrap();
+    let roles = config.server.roles;
+    assert_eq!(roles.words(), ["worker", "scheduler"]);
+    // Neither callers nor pages are served, so nobody is asked who they are.
+    assert!(!config.server.grpc_address.ip().is_loopback());
+    let StoreKind::Postgres(postgres) = &config.store.kind else {
+        panic!("{:?}", config.store.kind)
+    };
+    assert_eq!((postgres.host.as_str(), postgres.port), ("db", 5432));
+    assert_eq!((postgres.writers, postgres.readers), (2, 4));
+    assert_eq!(postgres.tls, tidings::store::postgres::Tls::Require);
+    let QueueKind::Rabbitmq(rabbitmq) = &config.queue.kind else {
+        panic!("{:?}", config.queue.kind)
+    };
+    let hosts = [("mq-1".to_owned(), 5671), ("mq-2".to_owned(), 5671)];
+    assert_eq!(rabbitmq.hosts, hosts);
+    assert!(rabbitmq.tls.is_some());
+    assert_eq!((rabbitmq.prefetch, rabbitmq.window), (4, 10_000));
+    let workers = &config.workers;
+    assert_eq!(workers.of(Channel::Email, Lane::Bulk), 4);
+    assert_eq!(workers.of(Channel::Email, Lane::Critical), 0);
+    assert_eq!(workers.of(Channel::Sms, Lane::Bulk), 0);
+    // The environment, and the options of `serve`, say lists with commas.
+    let hosts = [("TIDINGS_QUEUE__RABBITMQ__HOSTS", "a:1, b:2")];
+    let config = load(text, &hosts).unwrap();
+    let QueueKind::Rabbitmq(rabbitmq) = &config.queue.kind else {
+        panic!("{:?}", config.queue.kind)
+    };
+    assert_eq!(rabbitmq.hosts.len(), 2);
 }

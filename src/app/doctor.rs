@@ -3,18 +3,23 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::build::listen;
 use super::{hosts, providers};
 use crate::cli::{self, DoctorOptions};
-use crate::config::{self, Config, ProviderKind};
+use crate::config::{self, Config, ProviderKind, QueueKind, StoreKind};
 use crate::domain::clock::{Clock, SystemClock};
+use crate::domain::pulse::Pulse;
 use crate::domain::shop::Identity;
 use crate::store::Lookup as _;
 use crate::store::sqlite::{OpenError, SqliteStore};
 
 /// A clock before this is wrong: the year this release was made in.
 const EARLIEST_YEAR: i16 = 2026;
+
+/// How long a server may take to answer.
+const CONNECT: Duration = Duration::from_secs(5);
 
 /// One thing that was looked at.
 struct Finding {
@@ -62,6 +67,7 @@ async fn look(config: &Config) -> Vec<Finding> {
         ),
         Finding::of("clock", tell_time(clock.as_ref())),
         Finding::of("store", store(config, clock.as_ref()).await),
+        Finding::of("queue", queue(config).await),
         Finding::of("templates", templates(config)),
         Finding::of("callers", Ok(hosts::callers(config))),
         Finding::of("gRPC", door(config.server.grpc_address).await),
@@ -75,7 +81,7 @@ async fn look(config: &Config) -> Vec<Finding> {
             ));
         }
     }
-    match providers::senders(config, &clock) {
+    match providers::senders(config, &clock, &Arc::new(Pulse::alone())) {
         Ok(senders) => {
             for (channel, provider) in senders {
                 findings.push(Finding::of(
@@ -110,6 +116,9 @@ fn tell_time(clock: &dyn Clock) -> Result<String, String> {
 }
 
 async fn store(config: &Config, clock: &dyn Clock) -> Result<String, String> {
+    if let StoreKind::Postgres(postgres) = &config.store.kind {
+        return answers(&postgres.host, postgres.port).await;
+    }
     let folder = &config.store.path;
     if !folder.exists() {
         return can_be_made(folder).map_err(|error| error.to_string());
@@ -143,6 +152,27 @@ fn identities(config: &Config) -> Vec<Identity> {
         all.push(Identity::local());
     }
     all
+}
+
+async fn queue(config: &Config) -> Result<String, String> {
+    let QueueKind::Rabbitmq(rabbitmq) = &config.queue.kind else {
+        return Ok("inside the process".into());
+    };
+    let mut told = Vec::new();
+    for (host, port) in &rabbitmq.hosts {
+        told.push(answers(host, *port).await?);
+    }
+    Ok(told.join(", "))
+}
+
+/// Whether anything listens there. Signing in is left to the start: it would bring the tables and queues to this release.
+async fn answers(host: &str, port: u16) -> Result<String, String> {
+    let connecting = tokio::net::TcpStream::connect((host, port));
+    match tokio::time::timeout(CONNECT, connecting).await {
+        Ok(Ok(_)) => Ok(format!("{host}:{port} answers")),
+        Ok(Err(error)) => Err(format!("{host}:{port} cannot be reached: {error}")),
+        Err(_) => Err(format!("{host}:{port} does not answer within {} s", CONNECT.as_secs())),
+    }
 }
 
 /// Tries it where the folder will be, and leaves nothing behind.

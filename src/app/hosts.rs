@@ -1,16 +1,16 @@
 //! The commands that run a gateway.
 
 use std::io::ErrorKind;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
 use super::build::{Gateway, Setup};
 use super::start_error::StartError;
-use super::{bench, demo, doctor};
+use super::{bench, demo, doctor, stores};
 use crate::catalog::Source;
-use crate::cli::{self, BenchOptions, DemoOptions, DevOptions, DoctorOptions, Hosts, ServeOptions};
+use crate::cli::{self, BenchOptions, DemoOptions, DevOptions, DoctorOptions, Hosts, MigrateOptions, ServeOptions};
 use crate::config::{self, Config, LogFormat};
 use crate::domain::clock::{Clock as _, SystemClock};
 use crate::lifecycle::asked_to_stop;
@@ -54,15 +54,9 @@ impl Hosts for Here {
 
     async fn serve(&self, options: ServeOptions) -> i32 {
         let said = std::env::vars().chain(options.settings());
-        let config = match Config::load(options.config.as_deref(), said) {
+        let config = match configured(options.config.as_deref(), said) {
             Ok(config) => config,
-            Err(error) => {
-                error
-                    .faults()
-                    .iter()
-                    .for_each(|fault| cli::complain(&format!("error: {fault}")));
-                return i32::from(config::EXIT_CODE);
-            }
+            Err(code) => return code,
         };
         telemetry::log(
             &level(&config.telemetry.log),
@@ -70,6 +64,13 @@ impl Hosts for Here {
         );
         let source = source(config.catalog.templates.clone());
         told(host(config, source, Vec::new(), true, Ended::from).await)
+    }
+
+    async fn migrate(&self, options: MigrateOptions) -> i32 {
+        match configured(options.config.as_deref(), std::env::vars()) {
+            Ok(config) => told(migrate(&config).await),
+            Err(code) => code,
+        }
     }
 
     async fn doctor(&self, options: DoctorOptions) -> i32 {
@@ -80,6 +81,30 @@ impl Hosts for Here {
         telemetry::log(&level("warn"), false);
         told(bench::run(options).await)
     }
+}
+
+/// The configuration, or the exit code when it is refused, which has been told.
+fn configured(
+    file: Option<&Path>,
+    said: impl Iterator<Item = (String, String)>,
+) -> Result<Config, i32> {
+    Config::load(file, said).map_err(|error| {
+        error
+            .faults()
+            .iter()
+            .for_each(|fault| cli::complain(&format!("error: {fault}")));
+        i32::from(config::EXIT_CODE)
+    })
+}
+
+async fn migrate(config: &Config) -> Result<(), Ended> {
+    let taken = stores::migrate(&config.store, SystemClock.now()).await?;
+    cli::line(&match taken {
+        0 => "the tables are those of this release already".to_owned(),
+        1 => "the tables were brought to this release in 1 step".to_owned(),
+        steps => format!("the tables were brought to this release in {steps} steps"),
+    });
+    Ok(())
 }
 
 /// `TIDINGS_LOG` wins over what the command or the configuration says.

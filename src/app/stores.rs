@@ -25,6 +25,20 @@ pub(super) fn pulse(settings: &config::Store) -> Pulse {
     }
 }
 
+/// Brings the tables to this release; how many steps that took, 0 for an embedded store that opened, which has done it by then.
+///
+/// # Errors
+/// A sentence on what stands in the way.
+pub(super) async fn migrate(settings: &config::Store, now: Timestamp) -> Result<usize, StartError> {
+    match &settings.kind {
+        StoreKind::Sqlite => {
+            Opened::open(settings, now).await?.close().await;
+            Ok(0)
+        }
+        StoreKind::Postgres(postgres) => Ok(PostgresStore::migrate(postgres, now).await?),
+    }
+}
+
 /// An open store, by its kind.
 #[derive(Clone)]
 pub(super) enum Opened {

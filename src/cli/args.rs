@@ -96,6 +96,8 @@ pub enum Command {
     Dev(DevOptions),
     /// Run the gateway with a configuration.
     Serve(ServeOptions),
+    /// Bring the store's tables to this release and do nothing else. A start does it too.
+    Migrate(MigrateOptions),
     /// Send one notification, or a file of them.
     Send(SendOptions),
     /// Say why a customer got a notification, or did not, or would.
@@ -204,6 +206,14 @@ impl ServeOptions {
         .map(|(name, words)| (name.to_owned(), words.join(",")))
         .collect()
     }
+}
+
+/// `tidings migrate`
+#[derive(Clone, Debug, Args)]
+pub struct MigrateOptions {
+    /// The configuration file. Without it: the defaults and the environment.
+    #[arg(long, env = "TIDINGS_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
 }
 
 /// `tidings doctor`

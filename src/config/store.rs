@@ -65,7 +65,7 @@ fn postgres(reader: &mut Reader) -> Option<postgres::Settings> {
     let user = reader.required_text("store.postgres.user", "who signs in");
     let password = reader.secret("store.postgres.password_file");
     let tls = reader.switch("store.postgres.tls");
-    let ca_file = reader.readable_file("store.postgres.ca_file");
+    let ca = reader.readable_file("store.postgres.ca_file");
     let writers = reader.count("store.postgres.writers", &(1..=32));
     let readers = reader.count("store.postgres.readers", &(1..=64));
     Some(postgres::Settings {
@@ -73,9 +73,13 @@ fn postgres(reader: &mut Reader) -> Option<postgres::Settings> {
         port: u16::try_from(port?).ok()?,
         database,
         user,
-        password,
-        tls: tls?,
-        ca_file,
+        password: password.map(|secret| secret.reveal().to_owned()),
+        tls: if tls? {
+            postgres::Tls::Require
+        } else {
+            postgres::Tls::Disable
+        },
+        ca,
         writers: writers? as usize,
         readers: readers? as usize,
     })
