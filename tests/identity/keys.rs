@@ -11,6 +11,7 @@ use tonic::Code;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
+use crate::binary::Binary;
 use crate::calls::{Refusal, send, shipped, try_send};
 use crate::pki::Pki;
 use crate::program::{Ended, program, run};
@@ -94,6 +95,38 @@ fn a_key_opens_what_its_scopes_say_and_nothing_else_does() {
         assert_eq!(out.lines().count(), count, "{out}");
     }
     assert_eq!(binary.terminate(), Some(0));
+}
+
+/// Neither a good key nor a bad one, nor the gateway's own, is in the log at its most talkative; nor what was sent.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_is_in_no_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let Some(pki) = Pki::new(folder) else { return };
+    let more = format!("{}{}", tls(&pki), caller(folder, "orders", &ALL));
+    drop(key(folder, "stranger"));
+    let config = configured(folder, "0.0.0.0:0", &more);
+    let log = folder.join("log");
+    let binary = Binary::logging_to(
+        fs::File::create(&log).unwrap().into(),
+        &["serve", "--config", config.to_str().unwrap()],
+        &[("TIDINGS_LOG", "trace")],
+    );
+    let address = secure(&binary);
+    let orders = connect(&with_key(&address, folder, "orders")).await;
+    send(&orders, "r", shipped("c4n4ry-order")).await;
+    let stranger = connect(&with_key(&address, folder, "stranger")).await;
+    let status = try_send(&stranger, "r", shipped("1")).await.unwrap_err();
+    assert_eq!(status.code(), Code::Unauthenticated);
+    assert_eq!(binary.terminate(), Some(0));
+    let log = fs::read_to_string(log).unwrap();
+    assert!(log.contains("TRACE rustls"), "{log}");
+    assert!(!log.contains("c4n4ry") && !log.contains("ada@"), "{log}");
+    for name in ["orders.tk", "stranger.tk", "gateway.key"] {
+        let secret = fs::read_to_string(folder.join(name)).unwrap();
+        let secret = secret.lines().max_by_key(|line| line.len()).unwrap();
+        assert!(!log.contains(secret), "{name} is in the log");
+    }
 }
 
 /// What the command line refuses by itself: nothing is sent then.
