@@ -105,6 +105,8 @@ system_programs() {
   # To let a disk fail, and to set the clock of one process.
   has strace || apt_install strace || true
   has faketime || apt_install faketime || true
+  # Only its programs are used, each test with a server of its own; whether the package starts one does not matter.
+  compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || apt_install postgresql || true
   has chromium || has chromium-browser || has google-chrome || apt_install chromium ||
     say "without a browser the console's tests cannot run"
 }

@@ -36,6 +36,9 @@ use crate::telemetry;
 use crate::web::{self, About, Console};
 use crate::worker::{self, Worker};
 
+/// How long a process is not heard of before its work is taken over, where several share a store.
+const DEAD_AFTER: Duration = Duration::from_secs(15);
+
 /// Why a gateway did not start; each a sentence on what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -175,7 +178,7 @@ impl Gateway {
 
         let policy = catalog.policy();
         let taken_over =
-            crate::store::Ledger::take_over(store.as_ref(), clock.now(), &|category| {
+            crate::store::Ledger::take_over(store.as_ref(), clock.now(), DEAD_AFTER, &|category| {
                 policy.unknown_rule(category)
             })
             .await?;
