@@ -120,6 +120,8 @@ system_programs() {
   has strace || apt_install strace || true
   has faketime || apt_install faketime || true
   rabbitmq
+  # Only its programs are used, each test with a server of its own; whether the package starts one does not matter.
+  compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || apt_install postgresql || true
   has chromium || has chromium-browser || has google-chrome || apt_install chromium ||
     say "without a browser the console's tests cannot run"
 }

@@ -31,9 +31,9 @@ mod templates;
 
 pub use args::{
     BenchOptions, BenchPart, Chaos, Cli, Command, ContentOptions, CustomersCommand, DemoOptions,
-    DevOptions, DoctorOptions, ExplainOptions, KeysCommand, MigrateOptions, NotificationsCommand, Part,
-    PreferencesOptions, RenderOptions, SendOptions, ServeOptions, TailOptions, TemplatesCommand,
-    UpsertOptions,
+    DevOptions, DoctorOptions, ExplainOptions, KeysCommand, MigrateOptions, NotificationsCommand,
+    Part, PreferencesOptions, RenderOptions, SendOptions, ServeOptions, TailOptions,
+    TemplatesCommand, UpsertOptions,
 };
 
 pub use bar::Bar;

@@ -6,13 +6,10 @@
 //! configuration that loads may still name a server that does not answer.
 
 use std::fmt;
-use std::net::SocketAddr;
-use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use crate::domain::caller::KnownCaller;
-use crate::domain::channel::{Channel, Lane};
+use crate::domain::channel::Channel;
 use crate::domain::shop::Identity;
 
 mod callers;

@@ -18,8 +18,8 @@ pub mod planner;
 pub mod relay;
 pub mod worker;
 
-pub mod scheduler;
 pub mod heartbeat;
+pub mod scheduler;
 
 // The stages that the flows are made of.
 pub mod admit;

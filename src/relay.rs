@@ -141,7 +141,8 @@ impl Relay {
         self.looked.insert(place, Stopwatch::start());
         let published = self.store.published(channel, lane).await?;
         // Nothing waits, and still something is out: not one of the few in hands can be so old.
-        if published.count > depth.ready + depth.held || (published.count > 0 && depth.ready == 0) {
+        let accounted = (depth.ready + depth.held) as u64;
+        if published.count > accounted || (published.count > 0 && depth.ready == 0) {
             let found = self.store.publish_again(channel, lane, LOST).await?;
             if found > 0 {
                 event::published_again(channel, lane, found);

@@ -1,4 +1,4 @@
-//! L2, the store seam: the truth about everything. Implementations: [`sqlite`]; one conformance suite runs against each.
+//! L2, the store seam: the truth about everything. Implementations: [`sqlite`], [`postgres`]; one conformance suite runs against each.
 //!
 //! Promises that hold for every method:
 //! - A write has happened when it returns `Ok`, durably; it has not happened when it returns `Err`. Concurrent writes
@@ -9,6 +9,7 @@
 //! - Rows of one shop are never seen through another.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
@@ -29,6 +30,7 @@ use crate::domain::shop::{CallerId, Identity, ShopId};
 pub mod bell;
 pub mod floor;
 mod ledger;
+pub mod postgres;
 pub mod sqlite;
 
 /// Why the store did not do it.
@@ -142,6 +144,15 @@ pub struct Ready {
     pub lane: Lane,
     /// When it came due.
     pub due_at: Timestamp,
+}
+
+/// What the queue was given of a channel and lane and still has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Published {
+    /// How many messages, counted up to 10,001.
+    pub count: u64,
+    /// When the first of them was given out, by the store's clock.
+    pub oldest: Option<Timestamp>,
 }
 
 /// The request to begin handing over a message.
@@ -297,7 +308,8 @@ pub trait Ledger: Send + Sync {
     ) -> StoreResult<usize>;
 
     /// Messages that may be queued now, oldest due first, at most `limit` of this channel and lane; with `since` only those that
-    /// came due then or later.
+    /// came due then or later. A store that several processes share gives each out once, whatever `since` says, until it has changed
+    /// or is given back by [`Ledger::not_published`] or [`Ledger::publish_again`].
     async fn ready(
         &self,
         channel: Channel,
@@ -307,20 +319,44 @@ pub trait Ledger: Send + Sync {
         limit: u32,
     ) -> StoreResult<Vec<Ready>>;
 
+    /// What a shared store has given out and is still queued. An embedded one does not count: its queue lives in the same process.
+    async fn published(&self, _channel: Channel, _lane: Lane) -> StoreResult<Published> {
+        Ok(Published::default())
+    }
+
+    /// Gives out again what was given out longer than `older_than` ago, by the store's clock, and is still queued; a bounded number
+    /// at a time. Returns how many.
+    async fn publish_again(
+        &self,
+        _channel: Channel,
+        _lane: Lane,
+        _older_than: Duration,
+    ) -> StoreResult<usize> {
+        Ok(0)
+    }
+
+    /// Takes back what was given out and the queue did not take.
+    async fn not_published(&self, _messages: &[MessageId]) -> StoreResult<()> {
+        Ok(())
+    }
+
     /// What is needed to fill these messages; those that are gone are left out.
     async fn work(&self, messages: &[MessageId]) -> StoreResult<Vec<Work>>;
 
-    /// Begins a hand-over: one conditional statement each, the attempt row in the same commit.
+    /// Begins a hand-over: one conditional statement each, the attempt row in the same commit. A claim whose answer was not heard may
+    /// be repeated with the same attempt id, and has the same answer.
     async fn claim(&self, claim: Claim) -> StoreResult<ClaimOutcome>;
 
     /// Records an outcome. One with an old fence changes nothing and returns `false`.
     async fn settle(&self, settlement: Settlement) -> StoreResult<bool>;
 
     /// Takes over what other, dead processes were handing over: each becomes unknown, and is queued again or held by the
-    /// rule of its category. Returns how many.
+    /// rule of its category. Returns how many. In a store that is shared, dead is who has not called [`Processes::beat`] for
+    /// `dead_after`; in an embedded one everybody but the caller.
     async fn take_over(
         &self,
         now: Timestamp,
+        dead_after: Duration,
         rule: &(dyn Fn(Category) -> UnknownRule + Send + Sync),
     ) -> StoreResult<usize>;
 
@@ -446,10 +482,24 @@ pub trait Bundles: Send + Sync {
     async fn bundle(&self, shop: &ShopId, id: &str) -> StoreResult<Option<Vec<u8>>>;
 }
 
-/// A whole store.
-pub trait Store: Ledger + Lookup + Customers + Bundles {}
+/// The processes that share a store; an embedded one has no other, and both methods do nothing.
+#[async_trait]
+pub trait Processes: Send + Sync {
+    /// Says that this process is alive, by the store's clock. Who is silent for long is taken for dead by [`Ledger::take_over`].
+    async fn beat(&self) -> StoreResult<()> {
+        Ok(())
+    }
 
-impl<T: Ledger + Lookup + Customers + Bundles> Store for T {}
+    /// Makes room ahead for what will end in the next months; to be called daily. What finds no room made for it is stored all the same.
+    async fn make_room(&self, _now: Timestamp) -> StoreResult<()> {
+        Ok(())
+    }
+}
+
+/// A whole store.
+pub trait Store: Ledger + Lookup + Customers + Bundles + Processes {}
+
+impl<T: Ledger + Lookup + Customers + Bundles + Processes> Store for T {}
 
 /// How far back usage is read for deciding.
 pub const USAGE_HORIZON: SignedDuration = SignedDuration::from_hours(24 * 400);

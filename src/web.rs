@@ -109,7 +109,11 @@ pub fn router(console: Console) -> Router {
         .fallback(guard::not_found)
         .method_not_allowed_fallback(guard::get_only)
         .layer(middleware::from_fn(guard::local_names_only));
-    let guarded = if pages { guarded } else { Router::new().fallback(guard::not_found) };
+    let guarded = if pages {
+        guarded
+    } else {
+        Router::new().fallback(guard::not_found)
+    };
     // Probes and scrapers come by the machine's address or a service's name, and see nothing about a person.
     Router::new()
         .route("/healthz", get(probes::healthz))

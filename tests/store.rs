@@ -6,14 +6,21 @@ mod accepting;
 mod embedded;
 #[path = "store/people.rs"]
 mod people;
+#[path = "store/postgres.rs"]
+mod postgres;
 #[path = "store/reading.rs"]
 mod reading;
 #[path = "store/sending.rs"]
 mod sending;
+#[path = "support/postgres.rs"]
+mod server;
+#[path = "support/skip.rs"]
+#[expect(dead_code, reason = "no tool is looked for here")]
+mod skip;
 #[path = "store/support.rs"]
 mod support;
 
-/// Runs each promise against the embedded store.
+/// Runs each promise against every store.
 macro_rules! promises {
     ($($module:ident: $($name:ident)+;)+) => {
         mod sqlite {
@@ -21,6 +28,17 @@ macro_rules! promises {
                 $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $name() {
                     crate::$module::$name(crate::support::Fixture::sqlite().await).await;
+                })+
+            })+
+        }
+
+        mod shared {
+            $(mod $module {
+                $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $name() {
+                    if let Some(fixture) = crate::support::Fixture::postgres().await {
+                        crate::$module::$name(fixture).await;
+                    }
                 })+
             })+
         }
@@ -45,6 +63,7 @@ promises! {
     sending:
         a_message_goes_from_ready_to_history
         a_stale_fence_changes_nothing
+        a_claim_may_be_repeated
         a_claim_is_refused_after_expiry
         a_claim_is_refused_for_a_suppressed_address
         a_retry_waits_and_is_claimed_again

@@ -41,6 +41,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("twilight_model", &["provider/discord"]),
     ("reqwest", &["provider/"]),
     ("rusqlite", &["store/sqlite", "store/floor"]),
+    ("tokio_postgres", &["store/postgres"]),
     ("handlebars", &["catalog", "render"]),
     ("tonic", &["api", "client", "app", "proto"]),
     ("axum", &["web"]),

@@ -11,8 +11,8 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::start_error::StartError;
-use super::{captures, providers, queues, stores, templates};
 use super::stores::{HEARTBEAT_LIMIT, Opened};
+use super::{captures, providers, queues, stores, templates};
 use crate::api::{self, Doors};
 use crate::catalog::{Catalog, Source};
 use crate::cli::Chaos;
@@ -249,11 +249,8 @@ impl Parts {
                 }));
         }
         if roles.scheduler {
-            let mut scheduler = Scheduler::new(
-                self.store.clone(),
-                self.planner.clone(),
-                self.clock.clone(),
-            );
+            let mut scheduler =
+                Scheduler::new(self.store.clone(), self.planner.clone(), self.clock.clone());
             if shared {
                 let catalog = self.catalog.clone();
                 let rule = move |category| catalog.policy().unknown_rule(category);
@@ -317,7 +314,12 @@ impl Parts {
             catalog: self.catalog.clone(),
             clock: self.clock.clone(),
             callers: api::Callers::new(&self.config.callers),
-            tls: self.config.server.tls.as_ref().map(|tls| tls.config.clone()),
+            tls: self
+                .config
+                .server
+                .tls
+                .as_ref()
+                .map(|tls| tls.config.clone()),
             token_key: self.secret,
         })
     }

@@ -171,7 +171,10 @@ async fn answers(host: &str, port: u16) -> Result<String, String> {
     match tokio::time::timeout(CONNECT, connecting).await {
         Ok(Ok(_)) => Ok(format!("{host}:{port} answers")),
         Ok(Err(error)) => Err(format!("{host}:{port} cannot be reached: {error}")),
-        Err(_) => Err(format!("{host}:{port} does not answer within {} s", CONNECT.as_secs())),
+        Err(_) => Err(format!(
+            "{host}:{port} does not answer within {} s",
+            CONNECT.as_secs()
+        )),
     }
 }
 

@@ -10,7 +10,9 @@ use super::build::{Gateway, Setup};
 use super::start_error::StartError;
 use super::{bench, demo, doctor, stores};
 use crate::catalog::Source;
-use crate::cli::{self, BenchOptions, DemoOptions, DevOptions, DoctorOptions, Hosts, MigrateOptions, ServeOptions};
+use crate::cli::{
+    self, BenchOptions, DemoOptions, DevOptions, DoctorOptions, Hosts, MigrateOptions, ServeOptions,
+};
 use crate::config::{self, Config, LogFormat};
 use crate::domain::clock::{Clock as _, SystemClock};
 use crate::lifecycle::asked_to_stop;

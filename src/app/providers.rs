@@ -105,12 +105,15 @@ impl Provider for Named {
 
 /// How long a hand-over may last, from the last look at the pulse to the outcome: the longest of all providers.
 pub(super) fn longest_handover(config: &Config) -> Duration {
-    let millis = config.providers.iter().map(|provider| match &provider.kind {
-        ProviderKind::Outbox(_) => 0,
-        ProviderKind::Smtp(smtp) => smtp.final_dot_ms,
-        ProviderKind::Twilio(twilio) => twilio.timeout_ms,
-        ProviderKind::Discord(discord) => discord.timeout_ms,
-    });
+    let millis = config
+        .providers
+        .iter()
+        .map(|provider| match &provider.kind {
+            ProviderKind::Outbox(_) => 0,
+            ProviderKind::Smtp(smtp) => smtp.final_dot_ms,
+            ProviderKind::Twilio(twilio) => twilio.timeout_ms,
+            ProviderKind::Discord(discord) => discord.timeout_ms,
+        });
     Duration::from_millis(millis.max().unwrap_or(0))
 }
 
@@ -130,7 +133,7 @@ fn sender(
         ProviderKind::Smtp(smtp) => {
             let smtp = Smtp::new(smtp.clone(), clock)?;
             Some(Arc::new(smtp.with_pulse(pulse.clone())))
-        },
+        }
         ProviderKind::Twilio(twilio) => Some(Arc::new(Twilio::new(twilio.clone(), clock)?)),
         ProviderKind::Discord(discord) => Some(Arc::new(Discord::new(discord.clone(), clock)?)),
     })

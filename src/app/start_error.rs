@@ -67,7 +67,11 @@ impl StartError {
             Self::Templates(_) | Self::TemplateFolder { .. } | Self::Provider { .. } => {
                 config::EXIT_CODE
             }
-            Self::Store(_) | Self::Database(_) | Self::Ledger(_) | Self::Clock(_) | Self::Listen { .. } => 1,
+            Self::Store(_)
+            | Self::Database(_)
+            | Self::Ledger(_)
+            | Self::Clock(_)
+            | Self::Listen { .. } => 1,
         }
     }
 }

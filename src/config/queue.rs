@@ -34,7 +34,9 @@ impl Queue {
             "queue.kind",
             &[("memory", Word::Memory), ("rabbitmq", Word::Rabbitmq)],
         );
-        let window = reader.count("queue.window", &(1..=1_000_000)).map(|window| window as usize);
+        let window = reader
+            .count("queue.window", &(1..=1_000_000))
+            .map(|window| window as usize);
         let rabbitmq = rabbitmq(reader, window);
         Some(Self {
             kind: match kind? {
@@ -50,7 +52,10 @@ impl Queue {
 fn rabbitmq(reader: &mut Reader, window: Option<usize>) -> Option<rabbitmq::Settings> {
     reader.allow_empty("queue.rabbitmq");
     let hosts = hosts(reader);
-    let vhost = reader.required_text("queue.rabbitmq.virtual_host", "the virtual host, usually \"/\"");
+    let vhost = reader.required_text(
+        "queue.rabbitmq.virtual_host",
+        "the virtual host, usually \"/\"",
+    );
     let user = reader.required_text("queue.rabbitmq.user", "who signs in");
     let password = reader.secret("queue.rabbitmq.password_file");
     let encrypted = reader.switch("queue.rabbitmq.tls");
@@ -71,7 +76,9 @@ fn rabbitmq(reader: &mut Reader, window: Option<usize>) -> Option<rabbitmq::Sett
         hosts: hosts?,
         vhost,
         user,
-        password: password.map(|secret| secret.reveal().to_owned()).unwrap_or_default(),
+        password: password
+            .map(|secret| secret.reveal().to_owned())
+            .unwrap_or_default(),
         tls: encrypted?.then_some(tls),
         prefetch: u16::try_from(prefetch?).ok()?,
         window: window?,

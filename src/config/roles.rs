@@ -64,7 +64,11 @@ impl Roles {
             }
         }
         if roles == Self::NONE {
-            reader.fault(&origin, path, &format!("is empty; give some of {}", WORDS.join(", ")));
+            reader.fault(
+                &origin,
+                path,
+                &format!("is empty; give some of {}", WORDS.join(", ")),
+            );
         }
         Some(roles)
     }

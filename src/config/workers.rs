@@ -91,10 +91,17 @@ fn served<T: Copy + Display>(reader: &mut Reader, path: &str, all: &[T]) -> Opti
             Some(one) => served.push(*one),
             None => {
                 let words: Vec<_> = all.iter().map(ToString::to_string).collect();
-                let what = format!("has {word:?}; give some of {}, or none for all", words.join(", "));
+                let what = format!(
+                    "has {word:?}; give some of {}, or none for all",
+                    words.join(", ")
+                );
                 reader.fault(&origin, path, &what);
             }
         }
     }
-    Some(if served.is_empty() { all.to_vec() } else { served })
+    Some(if served.is_empty() {
+        all.to_vec()
+    } else {
+        served
+    })
 }

@@ -6,20 +6,22 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
 use self::batch::Writer;
+use self::customers::Dead;
 use self::facts::Facts;
 use self::rows::cut;
 use self::session::{Session, Statement, row, select, write};
 use self::statement::insert;
 use super::{
     AcceptOutcome, Bundles, CancelTarget, Cancelled, Case, Change, Claim, ClaimOutcome, Customers,
-    Ledger, Lookup, NewNotification, Plans, Query, Ready, Settlement, StoreResult, Suppression,
-    Work,
+    Ledger, Lookup, NewNotification, Plans, Processes, Published, Query, Ready, Settlement,
+    StoreResult, Suppression, Work,
 };
 use crate::domain::address::Address;
 use crate::domain::channel::{Category, Channel, Lane};
@@ -38,6 +40,7 @@ mod claim;
 mod customers;
 mod erase;
 mod facts;
+mod locks;
 mod lookup;
 mod open;
 mod pending;
@@ -86,6 +89,27 @@ pub(super) trait Engine: Send + Sync + 'static {
 
     /// The newest event.
     fn news(&self) -> watch::Receiver<i64>;
+
+    /// See [`Processes::beat`].
+    fn pulse(&self) -> impl Future<Output = StoreResult<()>> + Send {
+        std::future::ready(Ok(()))
+    }
+
+    /// See [`Processes::make_room`].
+    fn room(&self, _now: Timestamp) -> impl Future<Output = StoreResult<()>> + Send {
+        std::future::ready(Ok(()))
+    }
+}
+
+#[async_trait]
+impl<E: Engine> Processes for E {
+    async fn beat(&self) -> StoreResult<()> {
+        self.pulse().await
+    }
+
+    async fn make_room(&self, now: Timestamp) -> StoreResult<()> {
+        self.room(now).await
+    }
 }
 
 #[async_trait]
@@ -130,6 +154,27 @@ impl<E: Engine> Ledger for E {
             .await
     }
 
+    async fn published(&self, channel: Channel, lane: Lane) -> StoreResult<Published> {
+        self.read(move |session| pending::published(session, channel, lane))
+            .await
+    }
+
+    async fn publish_again(
+        &self,
+        channel: Channel,
+        lane: Lane,
+        older_than: Duration,
+    ) -> StoreResult<usize> {
+        self.read(move |session| pending::publish_again(session, channel, lane, older_than))
+            .await
+    }
+
+    async fn not_published(&self, messages: &[MessageId]) -> StoreResult<()> {
+        let messages = messages.to_vec();
+        self.read(move |session| pending::not_published(session, &messages))
+            .await
+    }
+
     async fn work(&self, messages: &[MessageId]) -> StoreResult<Vec<Work>> {
         let messages = messages.to_vec();
         self.snapshot(move |session| pending::work(session, &messages))
@@ -147,6 +192,7 @@ impl<E: Engine> Ledger for E {
     async fn take_over(
         &self,
         now: Timestamp,
+        dead_after: Duration,
         rule: &(dyn Fn(Category) -> UnknownRule + Send + Sync),
     ) -> StoreResult<usize> {
         let rules: Vec<_> = Category::ALL
@@ -154,7 +200,7 @@ impl<E: Engine> Ledger for E {
             .map(|category| (*category, rule(*category)))
             .collect();
         self.writer()
-            .call(move |tx| settle::take_over(tx, now, &rules))
+            .call(move |tx| settle::take_over(tx, now, dead_after, &rules))
             .await
     }
 
@@ -275,10 +321,14 @@ impl<E: Engine> Customers for E {
         reason: &str,
         now: Timestamp,
     ) -> StoreResult<()> {
-        let key = (shop.clone(), address.channel(), address.digest(self.key()));
-        let reason = reason.to_owned();
+        let dead = Dead {
+            address: (shop.clone(), address.channel(), address.digest(self.key())),
+            owner: None,
+            reason: reason.to_owned(),
+            since: now,
+        };
         self.writer()
-            .call(move |tx| customers::suppress(tx, &key, None, &reason, now))
+            .call(move |tx| customers::suppress(tx, &dead))
             .await
     }
 

@@ -103,7 +103,7 @@ pub(crate) async fn a_restart_keeps_everything(f: Fixture) {
     f.change("ada", profile("ada@example.org", "Ada"), start())
         .await;
     let before = [f.record(sent.id).await, f.record(waiting.id).await];
-    let sequence = *f.store.sequence().borrow();
+    let sequence = f.newest().await;
     let secret_guest = f.store.guest(&shop().shop, &email("a@example.com"));
 
     let f = f.restart().await;

@@ -1,12 +1,13 @@
 //! Handing over: claims, outcomes, take-over, calling off.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use tidings::domain::channel::{Category, Channel};
 use tidings::domain::notification::{AttemptResult, MessageState};
 use tidings::domain::policy::UnknownRule;
 use tidings::domain::reason::{Reason, Status};
-use tidings::store::{CancelTarget, Cancelled, ClaimOutcome, Ending, Settlement};
+use tidings::store::{CancelTarget, Cancelled, Claim, ClaimOutcome, Ending, Settlement};
 
 use crate::support::*;
 
@@ -103,6 +104,25 @@ pub(crate) async fn a_stale_fence_changes_nothing(f: Fixture) {
         "an outcome is final"
     );
     assert_eq!(f.record(one.id).await, before);
+}
+
+pub(crate) async fn a_claim_may_be_repeated(f: Fixture) {
+    let one = f.accept(f.intent("ada")).await;
+    let claim = f.claim_of(&f.message(one.id).await, start());
+    let first = f.store.claim(claim.clone()).await.unwrap();
+    assert!(matches!(first, ClaimOutcome::Claimed { tries: 1, .. }));
+    let again = f.store.claim(claim.clone()).await.unwrap();
+    assert_eq!(again, first, "the answer was lost on its way");
+    assert_eq!(f.record(one.id).await.attempts.len(), 1);
+    let other = Claim {
+        attempt: f.ids.attempt(start()),
+        ..claim.clone()
+    };
+    assert_eq!(f.store.claim(other).await.unwrap(), ClaimOutcome::Refused);
+    let claimed = f.claimed(claim, &first);
+    assert!(f.settle(&claimed, sent(), start()).await);
+    let late = f.store.claim(claimed.claim.clone()).await.unwrap();
+    assert_eq!(late, ClaimOutcome::Refused, "it has been sent");
 }
 
 pub(crate) async fn a_claim_is_refused_after_expiry(f: Fixture) {
@@ -411,6 +431,9 @@ pub(crate) async fn what_no_worker_takes_ends_at_its_expiry(f: Fixture) {
     assert_eq!(next.status, status(Reason::Ready), "it gave its slot back");
 }
 
+/// Everybody who is silent now is dead.
+const NOT_HEARD_OF: Duration = Duration::ZERO;
+
 pub(crate) async fn dead_processes_are_taken_over(f: Fixture) {
     let order = f.accept(f.intent("ada")).await;
     let news = f
@@ -425,8 +448,14 @@ pub(crate) async fn dead_processes_are_taken_over(f: Fixture) {
         Category::Relationship | Category::Marketing => UnknownRule::Hold,
     };
     let now = start() + SECOND;
-    assert_eq!(f.store.take_over(now, &rule).await.unwrap(), 2);
-    assert_eq!(f.store.take_over(now, &rule).await.unwrap(), 0);
+    assert_eq!(
+        f.store.take_over(now, NOT_HEARD_OF, &rule).await.unwrap(),
+        2
+    );
+    assert_eq!(
+        f.store.take_over(now, NOT_HEARD_OF, &rule).await.unwrap(),
+        0
+    );
     assert_eq!(f.status(order.id).await, status(Reason::Retry));
     assert_eq!(f.status(news.id).await, status(Reason::ProviderUnknown));
     assert_eq!(f.status(waiting.id).await, status(Reason::Ready));

@@ -15,11 +15,14 @@ use tidings::domain::intent::{ContactSnapshot, Intent, Variables};
 use tidings::domain::notification::{Message, MessageState, Notification, Record};
 use tidings::domain::reason::{Reason, Status};
 use tidings::domain::shop::{CallerId, Identity, ShopId};
+use tidings::store::postgres::{PostgresStore, Settings};
 use tidings::store::sqlite::SqliteStore;
 use tidings::store::{
     AcceptOutcome, Case, Change, Claim, ClaimOutcome, Ending, NewNotification, Plan, Plans, Ready,
     Settlement, Store,
 };
+
+use crate::server::Server;
 
 pub(crate) const DAY: SignedDuration = SignedDuration::from_hours(24);
 pub(crate) const SECOND: SignedDuration = SignedDuration::from_secs(1);
@@ -56,8 +59,24 @@ pub(crate) struct Fixture {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) ids: Arc<Ids>,
     pub(crate) plans: Arc<TestPlans>,
-    sqlite: Arc<SqliteStore>,
-    folder: TempDir,
+    engine: Engine,
+}
+
+enum Engine {
+    Sqlite(Arc<SqliteStore>, TempDir),
+    Postgres(Arc<PostgresStore>, Arc<Server>),
+    /// The test itself has the store and its server.
+    Borrowed,
+}
+
+/// How the server of a test is reached.
+pub(crate) fn settings(server: &Server) -> Settings {
+    Settings {
+        host: server.host(),
+        user: "postgres".to_owned(),
+        database: "postgres".to_owned(),
+        ..Settings::default()
+    }
 }
 
 impl Fixture {
@@ -66,30 +85,75 @@ impl Fixture {
         Self::in_folder(folder).await
     }
 
+    /// `None` when PostgreSQL is not installed.
+    pub(crate) async fn postgres() -> Option<Self> {
+        let server = Arc::new(Server::start()?);
+        Some(Self::on(server).await)
+    }
+
+    /// One more process on a server that runs.
+    pub(crate) async fn on(server: Arc<Server>) -> Self {
+        let store = PostgresStore::open(&settings(&server), start()).await;
+        let store = Arc::new(store.unwrap());
+        Self::with(store.clone(), Engine::Postgres(store, server))
+    }
+
+    /// What is needed to use a store that the test has opened.
+    pub(crate) fn borrowed(store: Arc<dyn Store>) -> Self {
+        Self::with(store, Engine::Borrowed)
+    }
+
     async fn in_folder(folder: TempDir) -> Self {
-        let sqlite = Arc::new(SqliteStore::open(folder.path(), start()).await.unwrap());
+        let store = Arc::new(SqliteStore::open(folder.path(), start()).await.unwrap());
+        Self::with(store.clone(), Engine::Sqlite(store, folder))
+    }
+
+    fn with(store: Arc<dyn Store>, engine: Engine) -> Self {
         Self {
-            store: Arc::clone(&sqlite) as Arc<dyn Store>,
+            store,
             ids: Arc::new(Ids::new()),
             plans: Arc::new(TestPlans::new(u32::MAX)),
-            sqlite,
-            folder,
+            engine,
         }
     }
 
     /// Ends the store and opens it again.
     pub(crate) async fn restart(self) -> Self {
-        let Self { folder, sqlite, .. } = self;
-        sqlite.close().await;
-        Self::in_folder(folder).await
+        self.close().await;
+        match self.engine {
+            Engine::Sqlite(_, folder) => Self::in_folder(folder).await,
+            Engine::Postgres(_, server) => Self::on(server).await,
+            Engine::Borrowed => panic!("it belongs to the test"),
+        }
     }
 
     pub(crate) async fn close(&self) {
-        self.sqlite.close().await;
+        match &self.engine {
+            Engine::Sqlite(store, _) => store.close().await,
+            Engine::Postgres(store, _) => store.close().await,
+            Engine::Borrowed => {}
+        }
     }
 
     pub(crate) fn folder(&self) -> &std::path::Path {
-        self.folder.path()
+        match &self.engine {
+            Engine::Sqlite(_, folder) => folder.path(),
+            Engine::Postgres(..) | Engine::Borrowed => panic!("it has no folder"),
+        }
+    }
+
+    pub(crate) fn is_embedded(&self) -> bool {
+        matches!(self.engine, Engine::Sqlite(..))
+    }
+
+    /// The newest event, once the store has told of all that have been written.
+    pub(crate) async fn newest(&self) -> i64 {
+        let mut told = self.store.sequence();
+        let events = self.store.events(&shop(), 0, 10_000).await.unwrap();
+        let last = events.last().map_or(0, |event| event.sequence);
+        let reached = told.wait_for(|newest| *newest >= last);
+        let reached = tokio::time::timeout(std::time::Duration::from_secs(5), reached);
+        *reached.await.unwrap().unwrap()
     }
 
     pub(crate) fn capped(mut self, cap: u32) -> Self {
@@ -150,10 +214,15 @@ impl Fixture {
         category: Category,
         now: Timestamp,
     ) -> Vec<Ready> {
-        self.store
+        let ready = self
+            .store
             .ready(channel, category.lane(), None, now, 1000)
             .await
-            .unwrap()
+            .unwrap();
+        // Only a look: a shared store would give them to nobody else now.
+        let ids: Vec<_> = ready.iter().map(|one| one.message).collect();
+        self.store.not_published(&ids).await.unwrap();
+        ready
     }
 
     /// The queued message of a notification.
@@ -182,11 +251,16 @@ impl Fixture {
     pub(crate) async fn claim(&self, id: NotificationId, now: Timestamp) -> Claimed {
         let message = self.message(id).await;
         let claim = self.claim_of(&message, now);
-        match self.store.claim(claim.clone()).await.unwrap() {
+        let outcome = self.store.claim(claim.clone()).await.unwrap();
+        self.claimed(claim, &outcome)
+    }
+
+    pub(crate) fn claimed(&self, claim: Claim, outcome: &ClaimOutcome) -> Claimed {
+        match outcome {
             ClaimOutcome::Claimed { fence, tries } => Claimed {
                 claim,
-                fence,
-                tries,
+                fence: *fence,
+                tries: *tries,
             },
             ClaimOutcome::Refused => panic!("refused"),
         }

@@ -2,14 +2,15 @@
 //!
 //! A new notification leaves one event, of the status that planning gave it.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::batch::Tx;
+use super::batch::{Tx, raced};
 use super::facts::{CollapseKey, Facts, Mark, collapse_key, customer_key, once_key};
+use super::locks::hold;
 use super::lookup;
 use super::open::{Open, is_newer};
 use super::plan::decide;
@@ -25,16 +26,18 @@ use crate::store::{AcceptOutcome, NewNotification, Plans, StoreResult};
 
 pub(super) const REQUESTS: Statement<'_> = by_keys!(
     "r.shop, r.caller, r.request_id, r.payload_hash, r.notification",
-    "request r",
+    "request" "r",
     ["r.shop", "r.caller", "r.request_id"]
 );
 const INSERT_REQUEST: Statement<'_> = insert!(
     "request",
-    ["shop" text, "caller" text, "request_id" text, "payload_hash" bytea, "notification" uuid, "create_time" bigint]
+    ["shop" text, "caller" text, "request_id" text, "payload_hash" bytea, "notification" uuid, "create_time" bigint],
+    " ON CONFLICT (shop, caller, request_id) DO NOTHING"
 );
 const INSERT_ONCE: Statement<'_> = insert!(
     "once_key",
-    ["shop" text, "digest" text, "caller" text, "notification" uuid]
+    ["shop" text, "digest" text, "caller" text, "notification" uuid],
+    " ON CONFLICT (shop, digest) DO NOTHING"
 );
 const SET_MARK: Statement<'_> = insert!(
     "collapse",
@@ -44,9 +47,10 @@ const SET_MARK: Statement<'_> = insert!(
 );
 pub(super) const OPEN_BY_COLLAPSE: Statement<'_> = by_keys!(
     "n.id",
-    "notification n",
+    "notification" "n",
     ["n.shop", "n.customer", "n.caller", "n.collapse_key"],
-    " AND n.collapse_key <> ''"
+    " AND n.collapse_key <> ''",
+    ""
 );
 
 /// One call of accept.
@@ -256,21 +260,17 @@ fn store(
     };
     let notifications: Vec<_> = fresh.iter().map(|(_, new)| &new.notification).collect();
     let secret = tx.secret;
+    take_requests(tx, fresh)?;
+    let once = once_rows(&notifications, &secret);
+    write(tx.session, INSERT_ONCE, once)?;
+    let customers: BTreeSet<_> = notifications.iter().map(|one| customer_key(one)).collect();
+    hold(tx, &customers)?;
     let mut facts = Facts::load(tx.session, &secret, &notifications, first.now)?;
     let mut unit = Unit::default();
     load_rivals(tx, &mut unit, &notifications)?;
     let mut marks = HashMap::new();
-    let mut once_rows = Vec::new();
     for (intake, new) in fresh {
         let notification = &new.notification;
-        if let Some(key) = once_key(notification, &secret) {
-            facts.once.entry(key.clone()).or_insert_with(|| {
-                let (shop, digest) = key;
-                let caller = notification.identity.caller.clone();
-                once_rows.push(row![&shop, digest, &caller, notification.id.as_bytes()]);
-                (caller, notification.id)
-            });
-        }
         unit.add(Open::new(notification));
         if let Some(key) = collapse_key(notification) {
             collapse(
@@ -295,8 +295,6 @@ fn store(
             intake.now,
         );
     }
-    write(tx.session, INSERT_REQUEST, request_rows(fresh))?;
-    write(tx.session, INSERT_ONCE, once_rows)?;
     write(tx.session, SET_MARK, marks.into_values().collect())?;
     let stored = unit
         .iter()
@@ -372,8 +370,15 @@ fn collapse(
     );
 }
 
-fn request_rows(fresh: &[(&Intake, &NewNotification)]) -> Vec<Row> {
-    fresh
+/// Takes the request ids. Another process may have taken one since they were looked up: then it has told what became of it, and
+/// looking again finds that.
+fn take_requests(tx: &mut Tx<'_>, fresh: &[(&Intake, &NewNotification)]) -> StoreResult<()> {
+    let mut sorted: Vec<_> = fresh.to_vec();
+    sorted.sort_by_key(|(_, new)| {
+        let identity = &new.notification.identity;
+        (&identity.shop, &identity.caller, &new.request_id)
+    });
+    let rows: Vec<Row> = sorted
         .iter()
         .map(|(intake, new)| {
             row![
@@ -385,5 +390,24 @@ fn request_rows(fresh: &[(&Intake, &NewNotification)]) -> Vec<Row> {
                 intake.now,
             ]
         })
+        .collect();
+    let taken = write(tx.session, INSERT_REQUEST, rows)?;
+    if taken < fresh.len() {
+        return Err(raced());
+    }
+    Ok(())
+}
+
+/// Each once key with the first that has it; a key that is there keeps whom it has.
+fn once_rows(notifications: &[&Notification], secret: &[u8; 32]) -> Vec<Row> {
+    let mut firsts = BTreeMap::new();
+    for one in notifications {
+        if let Some(key) = once_key(one, secret) {
+            firsts.entry(key).or_insert(one);
+        }
+    }
+    firsts
+        .into_iter()
+        .map(|((shop, digest), one)| row![&shop, digest, &one.identity.caller, one.id.as_bytes()])
         .collect()
 }

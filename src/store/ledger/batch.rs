@@ -9,9 +9,10 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 use super::accept::{self, Intake};
+pub(in crate::store) use super::customers::Dead;
 use super::session::{Row, Session, corrupt};
 use super::unit::{self, Counts};
-use super::{claim, settle};
+use super::{claim, customers, settle};
 use crate::domain::clock::Stopwatch;
 use crate::event;
 use crate::failpoint::{self, Mutant, Point};
@@ -35,6 +36,8 @@ pub(in crate::store) struct Tx<'a> {
     pub(in crate::store) told: bool,
     pub(super) events: Vec<Row>,
     pub(super) counts: Counts,
+    /// Addresses that were found dead, for [`reconsider`].
+    pub(in crate::store) dead: Vec<Dead>,
 }
 
 impl<'a> Tx<'a> {
@@ -46,6 +49,7 @@ impl<'a> Tx<'a> {
             told: false,
             events: Vec::new(),
             counts: Counts::new(),
+            dead: Vec::new(),
         }
     }
 }
@@ -112,6 +116,15 @@ pub(in crate::store) struct Writer {
 #[derive(Debug, thiserror::Error)]
 #[error("the store has been closed")]
 struct Closed;
+
+/// Another writer was quicker: what this transaction found is no longer so, and the same once more finds what is.
+#[derive(Debug, thiserror::Error)]
+#[error("another process was taking the same in")]
+pub(in crate::store) struct Raced;
+
+pub(super) fn raced() -> StoreError {
+    StoreError::Unavailable(Box::new(Raced))
+}
 
 pub(in crate::store) fn closed() -> StoreError {
     StoreError::Unavailable(Box::new(Closed))
@@ -224,6 +237,15 @@ pub(in crate::store) fn run(tx: &mut Tx<'_>, batch: &mut Batch) -> StoreResult<(
     Ok(())
 }
 
+/// Decides again, in the transaction that has begun, what waits for addresses that were found dead by one that has been committed.
+/// Nothing is lost without it: a claim looks at the list too. In one transaction with what found them it would lock in the wrong order.
+pub(in crate::store) fn reconsider(tx: &mut Tx<'_>, dead: &[Dead]) -> StoreResult<()> {
+    for one in dead {
+        customers::reconsider(tx, one)?;
+    }
+    unit::tell(tx)
+}
+
 /// Operations that share a commit, the hot ones grouped by kind, because a group is done in a constant number of statements.
 /// They come from callers that run side by side, so no order among them is promised.
 #[derive(Default)]
@@ -258,6 +280,14 @@ impl Batch {
             .map(|ticket| ticket.input.batch.len())
             .sum();
         self.settles.len() + self.claims.len() + self.calls.len() + intents
+    }
+
+    /// Whether nobody waits for any of it any more.
+    pub(in crate::store) fn is_gone(&self) -> bool {
+        self.settles.iter().all(|ticket| ticket.reply.is_closed())
+            && self.claims.iter().all(|ticket| ticket.reply.is_closed())
+            && self.accepts.iter().all(|ticket| ticket.reply.is_closed())
+            && self.calls.iter().all(|call| call.gone())
     }
 
     fn drop_gone(&mut self) {
@@ -311,6 +341,38 @@ impl Batch {
         } else if let Some(call) = self.calls.into_iter().next() {
             call.fail(error);
         }
+    }
+
+    /// Answers all of it with an error each.
+    pub(in crate::store) fn fail_all(self, error: impl Fn() -> StoreError) {
+        for single in self.split() {
+            single.fail(error());
+        }
+    }
+
+    /// By kind, for engines where each kind locks in its own order.
+    pub(in crate::store) fn kinds(self) -> impl Iterator<Item = Self> {
+        let settles = Self {
+            settles: self.settles,
+            ..Self::default()
+        };
+        let claims = Self {
+            claims: self.claims,
+            ..Self::default()
+        };
+        let accepts = Self {
+            accepts: self.accepts,
+            ..Self::default()
+        };
+        let calls = self.calls.into_iter().map(|call| Self {
+            calls: vec![call],
+            ..Self::default()
+        });
+        [settles, claims]
+            .into_iter()
+            .chain(calls)
+            .chain([accepts])
+            .filter(|batch| batch.len() > 0)
     }
 
     /// Each operation alone.

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::batch::Tx;
+use super::locks::hold_owners;
 use super::session::{Statement, find_ids, id_list, row, select};
 use super::statement::by_ids;
 use super::unit::Unit;
@@ -10,7 +11,7 @@ use crate::domain::reason::{Reason, Status};
 use crate::domain::shop::Identity;
 use crate::store::{CancelTarget, Cancelled, StoreResult};
 
-pub(super) const ENDED: Statement<'_> = by_ids!("h.shop, h.caller", "history h", "h.id");
+pub(super) const ENDED: Statement<'_> = by_ids!("h.shop, h.caller", "history" "h", "h.id");
 pub(super) const OPEN_BY_KEY: Statement<'_> = Statement::same(
     "SELECT n.id FROM notification n WHERE n.shop = ?1 AND n.caller = ?2 \
      AND n.cancellation_key = ?3 AND n.cancellation_key <> ''",
@@ -30,6 +31,7 @@ pub(super) fn run(
     let mut cancelled = Cancelled::default();
     match target {
         CancelTarget::Notification(id) => {
+            hold_owners(tx, &[*id])?;
             unit.load(tx, &[*id])?;
             let open = unit.get(*id).map(|open| open.head.identity == *identity);
             match open {
@@ -41,6 +43,7 @@ pub(super) fn run(
         CancelTarget::Key(key) => {
             let theirs = row![&identity.shop, &identity.caller, key];
             let open = find_ids(tx.session, OPEN_BY_KEY, &theirs)?;
+            hold_owners(tx, &open)?;
             unit.load(tx, &open)?;
             let ended = select(tx.session, ENDED_BY_KEY, &theirs, |row| row.get::<u32>(0))?;
             cancelled.missed = ended.into_iter().sum();

@@ -5,12 +5,24 @@ use std::collections::{HashMap, HashSet};
 
 use super::batch::Tx;
 use super::facts::{AddressKey, suppressed};
-use super::open::Charge;
+use super::open::{Charge, Held};
 use super::rows::cut;
+use super::session::{Statement, blob, corrupt, message_list, row, select};
+use super::statement::by_ids;
 use super::unit::Unit;
+use crate::domain::id::AttemptId;
 use crate::domain::notification::{Attempt, AttemptResult, MessageState};
 use crate::domain::reason::{Reason, State, Status};
 use crate::store::{Claim, ClaimOutcome, StoreResult};
+
+pub(super) const UNDER_WAY: Statement<'_> = by_ids!(
+    "a.id, a.number",
+    "attempt" "a",
+    "a.message",
+    "",
+    " AND a.result = 'sending'",
+    ""
+);
 
 pub(super) fn run(tx: &mut Tx<'_>, claims: &[&Claim]) -> StoreResult<Vec<ClaimOutcome>> {
     let mut unit = Unit::default();
@@ -23,15 +35,51 @@ pub(super) fn run(tx: &mut Tx<'_>, claims: &[&Claim]) -> StoreResult<Vec<ClaimOu
         })
         .collect();
     let dead = suppressed(tx.session, &addresses)?;
+    let begun = begun(tx, &mut unit, claims)?;
     let outcomes = claims
         .iter()
-        .map(|claim| begin(&mut unit, claim, &dead))
+        .map(|claim| begin(&mut unit, claim, &dead, &begun))
         .collect();
     unit.flush(tx)?;
     Ok(outcomes)
 }
 
-fn begin(unit: &mut Unit, claim: &Claim, dead: &HashMap<AddressKey, String>) -> ClaimOutcome {
+/// Which claims have begun their hand-over already, with how many tries it was: the caller did not hear our answer and asks again.
+fn begun(
+    tx: &mut Tx<'_>,
+    unit: &mut Unit,
+    claims: &[&Claim],
+) -> StoreResult<HashMap<AttemptId, u32>> {
+    let again: Vec<_> = claims
+        .iter()
+        .filter(|claim| {
+            unit.by_message(claim.message)
+                .and_then(|open| open.message_mut(claim.message))
+                .is_some_and(|held| is_repeat(held, claim))
+        })
+        .map(|claim| &claim.message)
+        .collect();
+    if again.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let found = select(tx.session, UNDER_WAY, &row![message_list(again)], |row| {
+        let id = AttemptId::from_slice(blob(row, 0)?)
+            .ok_or_else(|| corrupt("an id that is not 16 bytes long"))?;
+        Ok((id, row.get(1)?))
+    })?;
+    Ok(found.into_iter().collect())
+}
+
+fn is_repeat(held: &Held, claim: &Claim) -> bool {
+    held.state() == MessageState::Sending && held.letter.message.fence == claim.fence + 1
+}
+
+fn begin(
+    unit: &mut Unit,
+    claim: &Claim,
+    dead: &HashMap<AddressKey, String>,
+    begun: &HashMap<AttemptId, u32>,
+) -> ClaimOutcome {
     let Some(open) = unit.by_message(claim.message) else {
         return ClaimOutcome::Refused;
     };
@@ -42,6 +90,12 @@ fn begin(unit: &mut Unit, claim: &Claim, dead: &HashMap<AddressKey, String>) -> 
     let Some(held) = open.message_mut(claim.message) else {
         return ClaimOutcome::Refused;
     };
+    if let (true, Some(tries)) = (is_repeat(held, claim), begun.get(&claim.attempt)) {
+        return ClaimOutcome::Claimed {
+            fence: claim.fence + 1,
+            tries: *tries,
+        };
+    }
     let current = held.state() == MessageState::Queued && held.letter.message.fence == claim.fence;
     if !current || !underway {
         return ClaimOutcome::Refused;

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::batch::Tx;
 use super::facts::{AddressKey, load_customers};
+use super::locks::{hold, hold_owners};
 use super::rows::{cut, time, to_json, word};
 use super::session::{Row, Session, Statement, corrupt, find_ids, row, select, write};
 use super::statement::{by_keys, insert};
@@ -28,12 +29,13 @@ const INSERT_CONSENT: Statement<'_> = insert!(
     ["shop" text, "customer" text, "entry" text, "record_time" bigint]
 );
 pub(super) const OPEN_BY_CUSTOMER: Statement<'_> =
-    by_keys!("n.id", "notification n", ["n.shop", "n.customer"]);
+    by_keys!("n.id", "notification" "n", ["n.shop", "n.customer"]);
 pub(super) const OPEN_BY_DIGEST: Statement<'_> = by_keys!(
     "DISTINCT m.notification",
-    "message m",
+    "message" "m",
     ["m.shop", "m.channel", "m.digest"],
-    " WHERE m.state = 'queued'"
+    " AND m.state = 'queued'",
+    ""
 );
 const INSERT_SUPPRESSION: Statement<'_> = insert!(
     "suppression",
@@ -53,6 +55,8 @@ pub(super) fn change(
     now: Timestamp,
 ) -> StoreResult<Vec<Result<Customer, Rejection>>> {
     let ids = changes.iter().map(|(id, _)| id);
+    let held = ids.clone().map(|id| (shop.clone(), id.clone())).collect();
+    hold(tx, &held)?;
     let stored = load_customers(tx.session, customer_list(shop, ids))?;
     let mut customers: BTreeMap<_, _> = stored
         .into_iter()
@@ -166,31 +170,50 @@ fn decide_again(
     unit.flush(tx)
 }
 
-/// Puts an address on the suppression list; the first reason stays. What waits for it is decided again: the messages to it,
-/// and what has no message yet of the customer whose address it is known to be.
-pub(super) fn suppress(
-    tx: &mut Tx<'_>,
-    key: &AddressKey,
-    owner: Option<&CustomerId>,
-    reason: &str,
-    now: Timestamp,
-) -> StoreResult<()> {
-    let (shop, channel, digest) = key;
-    let entry = row![shop, channel.as_str(), digest, reason, now];
-    write(tx.session, INSERT_SUPPRESSION, vec![entry])?;
-    let list = serde_json::to_string(&[key]).map_err(corrupt)?;
-    let waiting = find_ids(tx.session, OPEN_BY_DIGEST, &row![list])?;
-    let held = find_ids(
-        tx.session,
-        OPEN_BY_CUSTOMER,
-        &row![customer_list(shop, owner)],
-    )?;
+/// An address that nothing is sent to any more.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::store) struct Dead {
+    pub(super) address: AddressKey,
+    /// The customer whose address it is known to be.
+    pub(super) owner: Option<CustomerId>,
+    pub(super) reason: String,
+    pub(super) since: Timestamp,
+}
+
+/// Puts addresses on the suppression list; the first reason stays.
+pub(super) fn list(tx: &mut Tx<'_>, dead: &[Dead]) -> StoreResult<()> {
+    let mut rows: Vec<_> = dead.iter().collect();
+    rows.sort_unstable();
+    let rows = rows
+        .into_iter()
+        .map(|dead| {
+            let (shop, channel, digest) = &dead.address;
+            row![shop, channel.as_str(), digest, &dead.reason, dead.since]
+        })
+        .collect();
+    write(tx.session, INSERT_SUPPRESSION, rows).map(drop)
+}
+
+/// Puts an address on the list and decides again what waits for it.
+pub(super) fn suppress(tx: &mut Tx<'_>, dead: &Dead) -> StoreResult<()> {
+    list(tx, std::slice::from_ref(dead))?;
+    reconsider(tx, dead)
+}
+
+/// Decides again what waits for a dead address: the messages to it, and what has no message yet of the customer whose it is.
+pub(super) fn reconsider(tx: &mut Tx<'_>, dead: &Dead) -> StoreResult<()> {
+    let (shop, ..) = &dead.address;
+    let address = serde_json::to_string(&[&dead.address]).map_err(corrupt)?;
+    let waiting = find_ids(tx.session, OPEN_BY_DIGEST, &row![address])?;
+    let owner = customer_list(shop, &dead.owner);
+    let mut all = find_ids(tx.session, OPEN_BY_CUSTOMER, &row![owner])?;
+    all.extend(&waiting);
+    hold_owners(tx, &all)?;
     let mut unit = Unit::default();
-    unit.load(tx, &waiting)?;
-    unit.load(tx, &held)?;
+    unit.load(tx, &all)?;
     for open in unit.iter_mut() {
         if open.held.is_empty() || waiting.contains(&open.head.id) {
-            open.decide_again(now);
+            open.decide_again(dead.since);
         }
     }
     unit.flush(tx)
@@ -203,6 +226,7 @@ pub(super) fn record_outcome(
     outcome: &str,
     now: Timestamp,
 ) -> StoreResult<()> {
+    hold(tx, &BTreeSet::from([(shop.clone(), id.clone())]))?;
     let entry = row![shop, id, outcome, now];
     if write(tx.session, INSERT_OUTCOME, vec![entry])? == 0 {
         return Ok(());

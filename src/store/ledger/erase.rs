@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use super::batch::Tx;
 use super::customers::{OPEN_BY_CUSTOMER, customer_list};
 use super::facts::digest;
+use super::locks::hold;
 use super::open::{Change, Charge, ERASED_PREFIX, Open};
 use super::rows::{from_json, to_json};
 use super::session::{Row, Statement, find_ids, id_list, row, select};
@@ -25,13 +26,13 @@ use crate::store::StoreResult;
 const AT_ONCE: usize = 500;
 
 pub(super) const ENDED_BY_CUSTOMER: Statement<'_> =
-    by_keys!("h.id", "history h", ["h.shop", "h.customer"]);
+    by_keys!("h.id", "history" "h", ["h.shop", "h.customer"]);
 pub(super) const DETAILS: Statement<'_> = by_ids!(
     "d.notification, d.intent, d.decision",
-    "detail d",
+    "detail" "d",
     "d.notification"
 );
-pub(super) const MESSAGES: Statement<'_> = by_ids!("m.id", "message m", "m.notification");
+pub(super) const MESSAGES: Statement<'_> = by_ids!("m.id", "message" "m", "m.notification");
 pub(super) const SET_DETAIL: Statement<'_> =
     update!("detail", ["intent" text, "decision" text], ["notification" uuid]);
 pub(super) const SET_OPEN: Statement<'_> = update!(
@@ -64,16 +65,18 @@ pub(super) fn run(
     id: &CustomerId,
     now: Timestamp,
 ) -> StoreResult<Option<u32>> {
-    call_off_open(tx, shop, id, now)?;
-    let list = customer_list(shop, [id]);
-    let open = find_ids(tx.session, OPEN_BY_CUSTOMER, &row![&list])?;
-    let ended = find_ids(tx.session, ENDED_BY_CUSTOMER, &row![list])?;
-    let all: Vec<_> = open.iter().chain(&ended).copied().collect();
     let who = digest(&tx.secret, "customer", &format!("{shop}:{id}"));
     let pseudonym = CustomerId::new(format!(
         "{ERASED_PREFIX}{}",
         who.chars().take(32).collect::<String>()
     ));
+    let both = [id, &pseudonym].map(|one| (shop.clone(), one.clone()));
+    hold(tx, &both.into())?;
+    call_off_open(tx, shop, id, now)?;
+    let list = customer_list(shop, [id]);
+    let open = find_ids(tx.session, OPEN_BY_CUSTOMER, &row![&list])?;
+    let ended = find_ids(tx.session, ENDED_BY_CUSTOMER, &row![list])?;
+    let all: Vec<_> = open.iter().chain(&ended).copied().collect();
     for some in all.chunks(AT_ONCE) {
         anonymise(tx, some, &pseudonym)?;
     }

@@ -26,42 +26,44 @@ const USAGE_MAX: i64 = 1000;
 
 pub(super) const CUSTOMERS: Statement<'_> = by_keys!(
     "c.shop, c.id, c.profile, c.preferences, c.revision, c.update_time",
-    "customer c",
+    "customer" "c",
     ["c.shop", "c.id"]
 );
 pub(super) const USAGE: Statement<'_> = by_keys!(
     "u.shop, u.customer, u.notification, u.at, u.category, u.topic, u.template, u.subject",
-    "usage u",
+    "usage" "u",
     ["u.shop", "u.customer"],
     " AND u.notification >= coalesce((SELECT x.notification FROM usage x WHERE x.shop = j.value->>0 \
-     AND x.customer = j.value->>1 ORDER BY x.notification DESC LIMIT 1 OFFSET ?2), ?4) WHERE u.at >= ?3"
+     AND x.customer = j.value->>1 ORDER BY x.notification DESC LIMIT 1 OFFSET ?2), ?4) AND u.at >= ?3",
+    ""
 );
 pub(super) const OUTCOMES: Statement<'_> = by_keys!(
     "o.shop, o.customer, o.name",
-    "outcome o",
+    "outcome" "o",
     ["o.shop", "o.customer"]
 );
 pub(super) const PAUSES: Statement<'_> = by_keys!(
     "p.shop, p.kind, p.value, p.reason, p.until",
-    "pause p",
+    "pause" "p",
     ["p.shop"],
-    " WHERE p.until IS NULL OR p.until > ?2"
+    " AND (p.until IS NULL OR p.until > ?2)",
+    ""
 );
 pub(super) const SUPPRESSED: Statement<'_> = by_keys!(
     "s.shop, s.channel, s.digest, s.reason",
-    "suppression s",
+    "suppression" "s",
     ["s.shop", "s.channel", "s.digest"]
 );
 pub(super) const MARKS: Statement<'_> = by_keys!(
     "c.shop, c.customer, c.caller, c.collapse_key, c.event_time, c.notification, \
      EXISTS (SELECT 1 FROM message m WHERE m.notification = c.notification \
      AND (m.state IN ('sending', 'sent', 'delivered', 'unknown') OR m.maybe_sent <> 0))",
-    "collapse c",
+    "collapse" "c",
     ["c.shop", "c.customer", "c.caller", "c.collapse_key"]
 );
 pub(super) const ONCE: Statement<'_> = by_keys!(
     "o.shop, o.digest, o.caller, o.notification",
-    "once_key o",
+    "once_key" "o",
     ["o.shop", "o.digest"]
 );
 

@@ -23,36 +23,48 @@ macro_rules! notifications {
     ($table:literal, $attachments:literal) => {
         by_ids!(
             concat!(head_columns!(), ", d.intent, d.decision, c.variables, ", $attachments),
-            $table,
+            $table "n",
             "n.id",
-            " LEFT JOIN detail d ON d.notification = n.id LEFT JOIN content c ON c.notification = n.id"
+            " LEFT JOIN detail d ON d.notification = n.id LEFT JOIN content c ON c.notification = n.id",
+            "",
+            ""
         )
     };
 }
 
-pub(super) const OPEN: Statement<'_> = notifications!("notification n", "c.attachments");
-pub(super) const ENDED: Statement<'_> = notifications!("history n", "c.attachments");
-pub(super) const OPEN_WITHOUT_ATTACHMENTS: Statement<'_> = notifications!("notification n", "NULL");
-pub(super) const ENDED_WITHOUT_ATTACHMENTS: Statement<'_> = notifications!("history n", "NULL");
+pub(super) const OPEN: Statement<'_> = notifications!("notification", "c.attachments");
+pub(super) const ENDED: Statement<'_> = notifications!("history", "c.attachments");
+pub(super) const OPEN_WITHOUT_ATTACHMENTS: Statement<'_> = notifications!("notification", "NULL");
+pub(super) const ENDED_WITHOUT_ATTACHMENTS: Statement<'_> = notifications!("history", "NULL");
 pub(super) const MESSAGES: Statement<'_> = by_ids!(
     message_columns!(),
-    "message m",
+    "message" "m",
     "m.notification",
-    " ORDER BY m.id"
+    "",
+    " ORDER BY m.id",
+    ""
 );
 pub(super) const ATTEMPTS: Statement<'_> = by_ids!(
     "a.message, a.id, a.provider, a.start_time, a.end_time, a.number, a.result, a.reply, a.content_hash, m.notification",
-    "message m",
+    "message" "m",
     "m.notification",
-    " JOIN attempt a ON a.message = m.id ORDER BY a.id"
+    " JOIN attempt a ON a.message = m.id",
+    " ORDER BY a.id",
+    ""
 );
-pub(super) const COUNTS: Statement<'_> = Statement::same(
-    "SELECT state, reason, count FROM tally WHERE shop = ?1 AND caller = ?2 AND count > 0",
-);
-pub(super) const EVENTS: Statement<'_> = Statement::same(
-    "SELECT sequence, notification, state, reason, time FROM event \
-     WHERE shop = ?1 AND caller = ?2 AND sequence > ?3 ORDER BY sequence LIMIT ?4",
-);
+pub(super) const COUNTS: Statement<'_> = Statement {
+    sqlite: "SELECT state, reason, count FROM tally WHERE shop = ?1 AND caller = ?2 AND count > 0",
+    postgres: "SELECT state, reason, sum(count)::bigint FROM tally WHERE shop = ?1 AND caller = ?2 GROUP BY state, reason \
+        HAVING sum(count) > 0",
+};
+/// Where several write, only what lies below the oldest transaction that still runs: a later one never commits below it.
+pub(super) const EVENTS: Statement<'_> = Statement {
+    sqlite: "SELECT sequence, notification, state, reason, time FROM event \
+        WHERE shop = ?1 AND caller = ?2 AND sequence > ?3 ORDER BY sequence LIMIT ?4",
+    postgres: "SELECT sequence, notification, state, reason, time FROM event \
+        WHERE shop = ?1 AND caller = ?2 AND sequence > ?3 AND sequence < ((pg_snapshot_xmin(pg_current_snapshot())::text::bigint \
+        - (SELECT base FROM event_base WHERE one)) << 20) ORDER BY sequence LIMIT ?4",
+};
 
 /// The notifications with these ids, in no order; without attachments unless they are asked for.
 pub(super) fn notifications(
@@ -205,9 +217,9 @@ pub(super) fn page(query: &Query, dialect: Dialect) -> Page {
             .push(order)
             .push(" LIMIT ")
             .bind(query.limit)
-            .push(")");
+            .push(") part");
     }
-    sql.push(") ORDER BY id ").push(order).push(" LIMIT ");
+    sql.push(") page ORDER BY id ").push(order).push(" LIMIT ");
     sql.bind(query.limit);
     sql
 }
@@ -264,6 +276,10 @@ fn text(sql: &mut Page, field: &Field, equal: bool, value: &str) {
             sql.push(match sql.dialect {
                 Dialect::Sqlite => {
                     "EXISTS (SELECT 1 FROM detail d, json_each(d.intent, '$.labels') l \
+                     WHERE d.notification = n.id AND l.key = "
+                }
+                Dialect::Postgres => {
+                    "EXISTS (SELECT 1 FROM detail d, json_each_text(d.intent::json->'labels') l (key, value) \
                      WHERE d.notification = n.id AND l.key = "
                 }
             })

@@ -7,7 +7,9 @@ use jiff::Timestamp;
 
 use super::batch::Tx;
 use super::facts::{Facts, customer_key};
+use super::locks::owners;
 use super::lookup;
+use super::rows::Task;
 use super::session::{Statement, corrupt, find_ids, row};
 use super::statement::by_keys;
 use super::unit::Unit;
@@ -22,13 +24,17 @@ use crate::store::{Case, Plan, Plans, StoreResult};
 pub(super) const DUE: Statement<'_> = Statement {
     sqlite: "SELECT n.id FROM notification n WHERE n.task = 'plan' AND n.lane = ?1 AND n.due_at <= ?2 \
         ORDER BY n.due_at LIMIT ?3",
+    // Whom another scheduler is deciding about is left to it.
+    postgres: "SELECT n.id FROM notification n JOIN customer_lock c ON c.shop = n.shop AND c.customer = n.customer \
+        WHERE n.task = 'plan' AND n.lane = ?1 AND n.due_at <= ?2 ORDER BY n.due_at LIMIT ?3 FOR UPDATE OF c SKIP LOCKED",
 };
 /// At most 4096 that wait are ranked with what has come due; the rest keeps its own due time.
 pub(super) const WAITERS: Statement<'_> = by_keys!(
     "n.id",
-    "notification n",
+    "notification" "n",
     ["n.shop", "n.customer"],
-    " WHERE n.state = 'SCHEDULED' AND n.reason = 'BUDGET_EXCEEDED' ORDER BY CASE n.category WHEN 'critical' THEN 0 \
+    " AND n.state = 'SCHEDULED' AND n.reason = 'BUDGET_EXCEEDED'",
+    " ORDER BY CASE n.category WHEN 'critical' THEN 0 \
      WHEN 'transactional' THEN 1 WHEN 'relationship' THEN 2 ELSE 3 END, n.expire_time, n.create_time LIMIT 4096"
 );
 
@@ -43,17 +49,21 @@ pub(super) fn run(
     if due.is_empty() {
         return Ok(0);
     }
-    let mut unit = Unit::default();
-    unit.load(tx, &due)?;
-    let customers: BTreeSet<_> = unit
-        .iter()
-        .map(|open| (&open.head.identity.shop, &open.head.customer))
-        .collect();
+    let customers = owners(tx.session, &due)?;
     let list = serde_json::to_value(customers)
         .map_err(corrupt)?
         .to_string();
-    let waiters = find_ids(tx.session, WAITERS, &row![list])?;
-    unit.load(tx, &waiters)?;
+    let mut all = find_ids(tx.session, WAITERS, &row![list])?;
+    all.extend(&due);
+    let mut unit = Unit::default();
+    unit.load(tx, &all)?;
+    // Another scheduler may have decided some between our finding and our locking them.
+    let due: BTreeSet<_> = due.into_iter().collect();
+    unit.keep(|open| {
+        let head = &open.head;
+        let is_due = head.task == Some(Task::Plan) && head.due_at.is_some_and(|at| at <= now);
+        is_due || (head.status == Status::from(Reason::BudgetExceeded) && !due.contains(&head.id))
+    });
 
     let ids: BTreeSet<_> = unit.iter().map(|open| open.head.id).collect();
     let mut notifications = lookup::notifications(tx.session, &ids, false)?;

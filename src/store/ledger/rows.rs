@@ -61,7 +61,7 @@ pub(super) fn notification_id(bytes: &[u8]) -> StoreResult<NotificationId> {
     NotificationId::from_slice(bytes).ok_or_else(|| corrupt("an id that is not 16 bytes long"))
 }
 
-fn message_id(bytes: &[u8]) -> StoreResult<MessageId> {
+pub(super) fn message_id(bytes: &[u8]) -> StoreResult<MessageId> {
     MessageId::from_slice(bytes).ok_or_else(|| corrupt("an id that is not 16 bytes long"))
 }
 

@@ -2,7 +2,9 @@
 
 use super::lookup::page;
 use super::session::{Dialect, Statement};
-use super::{accept, cancel, customers, erase, facts, lookup, pending, plan, settle, unit};
+use super::{
+    accept, cancel, claim, customers, erase, facts, locks, lookup, pending, plan, settle, unit,
+};
 use crate::domain::filter::{Field, Filter};
 use crate::domain::id::{Ids, NotificationId};
 use crate::domain::shop::Identity;
@@ -34,6 +36,7 @@ pub(in crate::store) fn statements() -> Vec<Statement<'static>> {
         cancel::ENDED,
         cancel::ENDED_BY_KEY,
         cancel::OPEN_BY_KEY,
+        claim::UNDER_WAY,
         customers::OPEN_BY_CUSTOMER,
         customers::OPEN_BY_DIGEST,
         customers::SUPPRESSIONS,
@@ -53,6 +56,8 @@ pub(in crate::store) fn statements() -> Vec<Statement<'static>> {
         facts::PAUSES,
         facts::SUPPRESSED,
         facts::USAGE,
+        locks::HOLD,
+        locks::OWNERS,
         lookup::ATTEMPTS,
         lookup::COUNTS,
         lookup::ENDED,
@@ -64,13 +69,16 @@ pub(in crate::store) fn statements() -> Vec<Statement<'static>> {
         pending::NEXT_MESSAGE,
         pending::NEXT_TASK,
         pending::OPEN_MESSAGES,
+        pending::PUBLISHED,
         pending::READY,
         plan::DUE,
         plan::WAITERS,
         settle::EXPIRED,
         settle::HELD,
         unit::BY_MESSAGE,
+        unit::COUNT,
         unit::DELETE_OPEN,
+        unit::INSERT_EVENT,
         unit::END_ATTEMPT,
         unit::LOAD_HEADS,
         unit::LOAD_MESSAGES,
@@ -80,6 +88,7 @@ pub(in crate::store) fn statements() -> Vec<Statement<'static>> {
         unit::UPDATE_MESSAGE,
         unit::UPDATE_OPEN,
         super::BUNDLE,
+        super::BUNDLES_IN_USE,
     ];
     all.extend(erase::DROPS);
     all

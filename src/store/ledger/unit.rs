@@ -1,7 +1,7 @@
 //! A unit of work: the open notifications that an operation touches, loaded once, changed in memory by the rules of `open`,
 //! and written back in a constant number of statements, however many they are.
 //!
-//! That is sound because there is one writer and all happens in its transaction. Every change of a status is counted and
+//! That is sound because loading locks them, where there is more than one writer, and all happens in one transaction. Every change of a status is counted and
 //! leaves one event; what passes several statuses in one transaction leaves one event, of the last.
 
 use std::collections::{BTreeMap, HashMap};
@@ -11,9 +11,7 @@ use jiff::Timestamp;
 use super::batch::Tx;
 use super::open::{Change, Charge, Open};
 use super::rows::{Head, Letter, head_columns, message_columns, to_json};
-use super::session::{
-    Row, Statement, corrupt, find_ids, id_list, message_list, row, select, write,
-};
+use super::session::{Row, Statement, corrupt, find_ids, id_list, message_list, row, select};
 use super::statement::{by_ids, delete, insert, update};
 use crate::domain::id::{MessageId, NotificationId};
 use crate::domain::intent::{Intent, Variables};
@@ -23,15 +21,24 @@ use crate::domain::shop::Identity;
 use crate::failpoint::{self, Point};
 use crate::store::StoreResult;
 
-pub(super) const LOAD_HEADS: Statement<'_> = by_ids!(head_columns!(), "notification n", "n.id");
+pub(super) const LOAD_HEADS: Statement<'_> = by_ids!(
+    head_columns!(),
+    "notification" "n",
+    "n.id",
+    "",
+    "",
+    " ORDER BY n.id FOR UPDATE"
+);
 pub(super) const LOAD_MESSAGES: Statement<'_> = by_ids!(
     message_columns!(),
-    "message m",
+    "message" "m",
     "m.notification",
-    " ORDER BY m.id"
+    "",
+    " ORDER BY m.id",
+    ""
 );
 pub(super) const BY_MESSAGE: Statement<'_> =
-    by_ids!("DISTINCT m.notification", "message m", "m.id");
+    by_ids!("DISTINCT m.notification", "message" "m", "m.id");
 
 const INSERT_OPEN: Statement<'_> = insert!(
     "notification",
@@ -82,7 +89,9 @@ pub(super) const UPDATE_MESSAGE: Statement<'_> = update!(
         "state" text, "fence" bigint, "tries" bigint, "maybe_sent" bigint, "due_at" bigint, "provider" text,
         "provider_message_id" text, "sms_segments" bigint
     ],
-    ["id" uuid]
+    ["id" uuid],
+    ", published_at = NULL, process = CASE WHEN v.state = 'sending' THEN current_setting('tidings.process')::uuid END",
+    ""
 );
 const INSERT_ATTEMPT: Statement<'_> = insert!(
     "attempt",
@@ -95,6 +104,7 @@ pub(super) const END_ATTEMPT: Statement<'_> = update!(
     "attempt",
     ["end_time" bigint, "result" text, "reply" text],
     ["message" uuid],
+    "",
     " AND attempt.result = 'sending'"
 );
 const RESERVE: Statement<'_> = insert!(
@@ -113,15 +123,20 @@ pub(super) const MOVE_USAGE: Statement<'_> = update!(
 );
 pub(super) const RELEASE: Statement<'_> =
     delete!("usage", ["shop" text, "customer" text, "notification" uuid]);
-const INSERT_EVENT: Statement<'_> = insert!(
-    "event",
-    ["notification" uuid, "shop" text, "caller" text, "state" text, "reason" text, "time" bigint]
-);
-const COUNT: Statement<'_> = insert!(
-    "tally",
-    ["shop" text, "caller" text, "state" text, "reason" text, "count" bigint],
-    " ON CONFLICT (shop, caller, state, reason) DO UPDATE SET count = tally.count + excluded.count"
-);
+pub(super) const INSERT_EVENT: Statement<'_> = Statement {
+    sqlite: "INSERT INTO event (notification, shop, caller, state, reason, time) VALUES (?, ?, ?, ?, ?, ?)",
+    postgres: "INSERT INTO event (notification, shop, caller, state, reason, time, sequence) SELECT v.notification, v.shop, v.caller, \
+        v.state, v.reason, v.time, ((pg_current_xact_id()::text::bigint - b.base) << 20) + v.place FROM \
+        unnest(?::uuid[], ?::text[], ?::text[], ?::text[], ?::text[], ?::bigint[]) WITH ORDINALITY \
+        v (notification, shop, caller, state, reason, time, place), event_base b WHERE b.one",
+};
+pub(super) const COUNT: Statement<'_> = Statement {
+    sqlite: "INSERT INTO tally (shop, caller, state, reason, count) VALUES (?, ?, ?, ?, ?) \
+        ON CONFLICT (shop, caller, state, reason) DO UPDATE SET count = tally.count + excluded.count",
+    postgres: "INSERT INTO tally (shop, caller, state, reason, count, slot) SELECT v.*, current_setting('tidings.slot')::smallint \
+        FROM unnest(?::text[], ?::text[], ?::text[], ?::text[], ?::bigint[]) v \
+        ON CONFLICT (shop, caller, state, reason, slot) DO UPDATE SET count = tally.count + excluded.count",
+};
 
 /// The open notifications of an operation.
 #[derive(Default)]
@@ -170,6 +185,12 @@ impl Unit {
     ) -> StoreResult<()> {
         let found = find_ids(tx.session, BY_MESSAGE, &row![message_list(ids)])?;
         self.load(tx, &found)
+    }
+
+    /// Forgets those that are not to be touched.
+    pub(super) fn keep(&mut self, which: impl Fn(&Open) -> bool) {
+        self.opens.retain(|_, open| which(open));
+        self.messages.retain(|_, of| self.opens.contains_key(of));
     }
 
     /// Adds one that has just come in.
@@ -248,8 +269,10 @@ pub(super) fn tell(tx: &mut Tx<'_>) -> StoreResult<()> {
         .filter(|(_, by)| *by != 0)
         .map(|((shop, caller, state, reason), by)| row![shop, caller, state, reason, by])
         .collect();
-    write(tx.session, COUNT, counts)?;
-    tx.told = write(tx.session, INSERT_EVENT, std::mem::take(&mut tx.events))? > 0;
+    let events = std::mem::take(&mut tx.events);
+    tx.told = !events.is_empty();
+    tx.session
+        .write(&[(COUNT, counts), (INSERT_EVENT, events)])?;
     Ok(())
 }
 

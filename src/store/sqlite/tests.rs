@@ -39,7 +39,8 @@ fn scans(conn: &Connection, statement: &str) -> Outcome<Vec<String>> {
 #[test]
 fn every_statement_is_served_by_an_index() -> Outcome<()> {
     let (_folder, conn) = schema()?;
-    for statement in statements() {
+    // What is only asked of engines with many writers has no text here.
+    for statement in statements().iter().filter(|one| !one.sqlite.is_empty()) {
         let found = scans(&conn, statement.sqlite)?;
         assert!(found.is_empty(), "{}\n{found:?}", statement.sqlite);
     }

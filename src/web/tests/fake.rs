@@ -1,6 +1,7 @@
 //! A store and an inbox that hold what a test puts into them.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -17,8 +18,8 @@ use crate::domain::rejection::Rejection;
 use crate::domain::shop::{Identity, ShopId};
 use crate::store::{
     AcceptOutcome, Bundles, CancelTarget, Cancelled, Case, Change, Claim, ClaimOutcome, Customers,
-    Ledger, Lookup, NewNotification, Plans, Query, Ready, Settlement, StoreError, StoreResult,
-    Suppression, Work,
+    Ledger, Lookup, NewNotification, Plans, Processes, Query, Ready, Settlement, StoreError,
+    StoreResult, Suppression, Work,
 };
 use crate::web::{Capture, CaptureSummary, Captured};
 
@@ -223,6 +224,7 @@ impl Ledger for FakeStore {
     async fn take_over(
         &self,
         _: Timestamp,
+        _: Duration,
         _: &(dyn Fn(Category) -> UnknownRule + Send + Sync),
     ) -> StoreResult<usize> {
         unreachable!("the console does not write")
@@ -245,6 +247,8 @@ impl Ledger for FakeStore {
         unreachable!("the console does not write")
     }
 }
+
+impl Processes for FakeStore {}
 
 #[async_trait]
 impl Bundles for FakeStore {
