@@ -11,12 +11,13 @@ const BUCKETS: [f64; 14] = [
 ];
 
 /// Starts logging to standard error: `filter` in the form of `tracing-subscriber` (`info`, `tidings=debug`), one line a fact, as
-/// JSON if wanted. lettre's log is always off: it would hold addresses and bodies. A second call changes nothing.
+/// JSON if wanted. lettre's log is always off: it would hold addresses and bodies. So is lapin's: it would hold the broker's
+/// password, and what matters of it is told by ours. A second call changes nothing.
 pub fn log(filter: &str, json: bool) {
     let filter = EnvFilter::try_new(format!(
-        "{filter},lettre=off,h2=warn,hyper=warn,twilight_http=warn"
+        "{filter},lettre=off,lapin=off,h2=warn,hyper=warn,twilight_http=warn"
     ))
-    .unwrap_or_else(|_| EnvFilter::new("info,lettre=off"));
+    .unwrap_or_else(|_| EnvFilter::new("info,lettre=off,lapin=off"));
     let registry = tracing_subscriber::registry().with(filter);
     let started = if json {
         registry

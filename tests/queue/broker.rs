@@ -1,5 +1,6 @@
 //! What RabbitMQ adds: routing, what is on it that is not ours, and TLS.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -17,11 +18,68 @@ use crate::rabbitmq::{Certificate, Node};
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn rabbitmq_keeps_the_promises() {
     let Some(node) = Node::start() else { return };
+    let metrics = tidings::telemetry::metrics();
     promises::hold(|| Box::new(RabbitQueue::open(node.settings()))).await;
     what_was_acknowledged_at_the_end_is_gone(&node).await;
     confirmed_means_routed(&node).await;
     what_is_no_job_is_put_aside(&node).await;
     what_is_given_back_for_ever_is_put_aside(&node).await;
+    what_came_early_goes_to_another(&node).await;
+    // Where the tests are threads of one process, another of them may have it.
+    if let Some(metrics) = metrics {
+        is_told_in_metrics(&metrics.render());
+    }
+}
+
+fn is_told_in_metrics(metrics: &str) {
+    let place = "channel=\"email\",lane=\"bulk\"";
+    for line in [
+        "tidings_broker_connected{link=\"publishing\"} ".to_owned(),
+        "tidings_broker_connected{link=\"consuming\"} ".to_owned(),
+        "tidings_broker_reconnects_total{link=\"publishing\"} ".to_owned(),
+        "tidings_broker_confirm_seconds_count ".to_owned(),
+        format!("tidings_broker_unroutable_total{{{place}}} 1\n"),
+        format!("tidings_broker_unreadable_total{{{place},reason=\"empty\"}} 1\n"),
+        format!("tidings_broker_unreadable_total{{{place},reason=\"too_long\"}} 2\n"),
+        format!("tidings_broker_unreadable_total{{{place},reason=\"content_type\"}} 2\n"),
+        format!("tidings_broker_unreadable_total{{{place},reason=\"garbled\"}} 2\n"),
+        format!("tidings_broker_unreadable_total{{{place},reason=\"version\"}} 1\n"),
+        format!("tidings_broker_unreadable_total{{{place},reason=\"message_id\"}} 3\n"),
+        format!("tidings_broker_unreadable_total{{{place},reason=\"place\"}} 2\n"),
+    ] {
+        assert!(metrics.contains(&line), "{line} is not in\n{metrics}");
+    }
+}
+
+/// With more on their way than a worker has asked for: who rests keeps only what is in his hands.
+async fn what_came_early_goes_to_another(node: &Node) {
+    let queue = RabbitQueue::open(Settings {
+        prefetch: 5,
+        ..node.settings()
+    });
+    let jobs = jobs(PLACE, 12);
+    publish(&queue, &jobs).await;
+    let mut resting = queue.subscribe(PLACE.0, PLACE.1).await;
+    let held = next(resting.as_mut()).await;
+    eventually("more has come early", async || {
+        let depth = queue.depth(PLACE.0, PLACE.1).await;
+        depth.is_some_and(|depth| depth.ready <= 7)
+    })
+    .await;
+    resting.rest();
+    let mut other = queue.subscribe(PLACE.0, PLACE.1).await;
+    let mut arrived = HashSet::new();
+    for _ in &jobs[1..] {
+        let delivery = next(other.as_mut()).await;
+        arrived.insert(delivery.job().message);
+        delivery.ack();
+    }
+    assert_eq!(arrived.len(), jobs.len() - 1);
+    assert!(!arrived.contains(&held.job().message));
+    held.ack();
+    nothing_comes(other.as_mut()).await;
+    nothing_comes(resting.as_mut()).await;
+    end(&queue).await;
 }
 
 /// Somebody else on the same broker.
