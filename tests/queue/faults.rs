@@ -21,6 +21,8 @@ const BACK_WITHIN: Duration = Duration::from_secs(10);
 const NOTICED_WITHIN: Duration = Duration::from_secs(10);
 /// A job that is not confirmed is answered within this time.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(6);
+/// What needs no answer of the broker.
+const AT_ONCE: Duration = Duration::from_secs(2);
 /// How often the broker is killed under load; `TIDINGS_TEST_KILLS` makes it more.
 fn kills() -> usize {
     let asked = std::env::var("TIDINGS_TEST_KILLS").ok();
@@ -171,13 +173,14 @@ async fn a_broker_that_does_not_answer_holds_nobody_up() {
     .await;
 }
 
-/// Whether every job was refused, and in time.
-async fn is_refused(queue: &RabbitQueue, jobs: &[Job]) {
+/// Every job is refused, and in time; returns in which.
+async fn is_refused(queue: &RabbitQueue, jobs: &[Job]) -> Duration {
     let started = Stopwatch::start();
     let answers = queue.publish(jobs).await;
     let took = started.elapsed();
     assert!(answers.iter().all(Result::is_err), "{answers:?}");
     assert!(took < ANSWERED_WITHIN, "{took:?}");
+    took
 }
 
 async fn short_of_memory(node: &Node) {
@@ -188,7 +191,8 @@ async fn short_of_memory(node: &Node) {
     is_refused(&queue, &jobs(PLACE, 100)).await;
     let memory = resident_kib();
     for _ in 0..1000 {
-        is_refused(&queue, &jobs(PLACE, 500)).await;
+        let took = is_refused(&queue, &jobs(PLACE, 500)).await;
+        assert!(took < AT_ONCE, "it is known to be full: {took:?}");
     }
     let more = resident_kib().saturating_sub(memory);
     println!("500,000 jobs refused under the alarm: {more} KiB more");
