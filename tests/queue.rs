@@ -20,6 +20,8 @@ mod skip;
 #[path = "store/support.rs"]
 #[expect(dead_code, reason = "each test file uses its part of it")]
 mod store;
+#[path = "queue/tls.rs"]
+mod tls;
 
 use tidings::queue::memory::MemoryQueue;
 
