@@ -11,13 +11,13 @@ const BUCKETS: [f64; 14] = [
 ];
 
 /// Starts logging to standard error: `filter` in the form of `tracing-subscriber` (`info`, `tidings=debug`), one line a fact, as
-/// JSON if wanted. lettre's log is always off, and handlebars tells no more than warnings: they would hold addresses, bodies and variables. A
-/// second call changes nothing.
+/// JSON if wanted. lettre's and lapin's logs are always off, and handlebars and the database's client tell no more than warnings: they
+/// would hold addresses, bodies, variables, and the broker's password. A second call changes nothing.
 pub fn log(filter: &str, json: bool) {
     let filter = EnvFilter::try_new(format!(
-        "{filter},lettre=off,handlebars=warn,h2=warn,hyper=warn,twilight_http=warn"
+        "{filter},lettre=off,lapin=off,handlebars=warn,tokio_postgres=warn,h2=warn,hyper=warn,twilight_http=warn"
     ))
-    .unwrap_or_else(|_| EnvFilter::new("info,lettre=off"));
+    .unwrap_or_else(|_| EnvFilter::new("info,lettre=off,lapin=off,handlebars=warn,tokio_postgres=warn"));
     let registry = tracing_subscriber::registry().with(filter);
     let started = if json {
         registry

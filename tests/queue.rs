@@ -6,6 +6,8 @@ mod broker;
 mod fault_proxy;
 #[path = "queue/faults.rs"]
 mod faults;
+#[path = "queue/flows.rs"]
+mod flows;
 #[path = "queue/promises.rs"]
 mod promises;
 #[path = "queue/proxy.rs"]
@@ -15,6 +17,11 @@ mod rabbitmq;
 #[path = "support/skip.rs"]
 #[expect(dead_code, reason = "each test file uses its part of it")]
 mod skip;
+#[path = "store/support.rs"]
+#[expect(dead_code, reason = "each test file uses its part of it")]
+mod store;
+#[path = "queue/tls.rs"]
+mod tls;
 
 use tidings::queue::memory::MemoryQueue;
 

@@ -1,27 +1,82 @@
-//! What RabbitMQ adds: routing, what is on it that is not ours, and TLS.
+//! What RabbitMQ adds: routing, and what is on it that is not ours.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::Duration;
+use std::collections::HashSet;
 
 use lapin::options::{BasicGetOptions, BasicPublishOptions, QueueDeleteOptions};
 use lapin::types::{AMQPValue, FieldArray, FieldTable};
 use lapin::{BasicProperties, Channel as AmqpChannel, Connection, ConnectionProperties};
-use tidings::queue::rabbitmq::{RabbitQueue, Settings, Tls};
+use tidings::queue::rabbitmq::{RabbitQueue, Settings};
 use tidings::queue::{Job, NotQueued, Queue, wire};
 
 use crate::promises::{self, PLACE, eventually, jobs, next, nothing_comes, publish};
-use crate::rabbitmq::{Certificate, Node};
+use crate::rabbitmq::Node;
 
 /// Everything that one node can serve, for starting one takes seconds.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn rabbitmq_keeps_the_promises() {
     let Some(node) = Node::start() else { return };
+    let metrics = tidings::telemetry::metrics();
     promises::hold(|| Box::new(RabbitQueue::open(node.settings()))).await;
     what_was_acknowledged_at_the_end_is_gone(&node).await;
     confirmed_means_routed(&node).await;
     what_is_no_job_is_put_aside(&node).await;
     what_is_given_back_for_ever_is_put_aside(&node).await;
+    what_came_early_goes_to_another(&node).await;
+    // Where the tests are threads of one process, another of them may have it.
+    if let Some(metrics) = metrics {
+        is_told_in_metrics(&metrics.render());
+    }
+}
+
+fn is_told_in_metrics(metrics: &str) {
+    let place = "channel=\"email\",lane=\"bulk\"";
+    for line in [
+        "tidings_broker_connected{link=\"publishing\"} ".to_owned(),
+        "tidings_broker_connected{link=\"consuming\"} ".to_owned(),
+        "tidings_broker_reconnects_total{link=\"publishing\"} ".to_owned(),
+        "tidings_broker_confirm_seconds_count ".to_owned(),
+        format!("tidings_broker_unroutable_total{{{place}}} 1\n"),
+        format!("tidings_broker_unreadable_total{{{place},reason=\"empty\"}} 1\n"),
+        format!("tidings_broker_unreadable_total{{{place},reason=\"too_long\"}} 2\n"),
+        format!("tidings_broker_unreadable_total{{{place},reason=\"content_type\"}} 2\n"),
+        format!("tidings_broker_unreadable_total{{{place},reason=\"garbled\"}} 2\n"),
+        format!("tidings_broker_unreadable_total{{{place},reason=\"version\"}} 1\n"),
+        format!("tidings_broker_unreadable_total{{{place},reason=\"message_id\"}} 3\n"),
+        format!("tidings_broker_unreadable_total{{{place},reason=\"place\"}} 2\n"),
+    ] {
+        assert!(metrics.contains(&line), "{line} is not in\n{metrics}");
+    }
+}
+
+/// With more on their way than a worker has asked for: who rests keeps only what is in his hands.
+async fn what_came_early_goes_to_another(node: &Node) {
+    let queue = RabbitQueue::open(Settings {
+        prefetch: 5,
+        ..node.settings()
+    });
+    let jobs = jobs(PLACE, 12);
+    publish(&queue, &jobs).await;
+    let mut resting = queue.subscribe(PLACE.0, PLACE.1).await;
+    let held = next(resting.as_mut()).await;
+    eventually("more has come early", async || {
+        let depth = queue.depth(PLACE.0, PLACE.1).await;
+        depth.is_some_and(|depth| depth.ready <= 7)
+    })
+    .await;
+    resting.rest();
+    let mut other = queue.subscribe(PLACE.0, PLACE.1).await;
+    let mut arrived = HashSet::new();
+    for _ in &jobs[1..] {
+        let delivery = next(other.as_mut()).await;
+        arrived.insert(delivery.job().message);
+        delivery.ack();
+    }
+    assert_eq!(arrived.len(), jobs.len() - 1);
+    assert!(!arrived.contains(&held.job().message));
+    held.ack();
+    nothing_comes(other.as_mut()).await;
+    nothing_comes(resting.as_mut()).await;
+    end(&queue).await;
 }
 
 /// Somebody else on the same broker.
@@ -225,131 +280,4 @@ async fn dead(channel: &AmqpChannel) -> Vec<Vec<u8>> {
         bodies.push(message.delivery.data);
     }
     bodies
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn only_a_broker_that_is_known_is_talked_to() {
-    let folder = tempfile::tempdir().unwrap();
-    let (ours, theirs) = (
-        Authority::new(folder.path(), "ours"),
-        Authority::new(folder.path(), "theirs"),
-    );
-    let (certificate, key) = ours.issue("localhost");
-    let shown = Certificate {
-        ca: &ours.certificate,
-        certificate: &certificate,
-        key: &key,
-    };
-    let Some(node) = Node::start_with(Some(&shown)) else {
-        return;
-    };
-    let by = |authority: &Authority, identity| {
-        let tls = Tls {
-            ca_file: Some(authority.certificate.clone()),
-            identity,
-        };
-        RabbitQueue::open(Settings {
-            hosts: vec![("localhost".into(), node.tls_port)],
-            tls: Some(tls),
-            ..node.settings()
-        })
-    };
-    let good = by(&ours, Some(ours.issue("client")));
-    // They have the same time as the one that is let in, and more.
-    let refused = [
-        ("another authority", by(&theirs, Some(ours.issue("client")))),
-        ("no certificate", by(&ours, None)),
-        (
-            "a foreign certificate",
-            by(&ours, Some(theirs.issue("client"))),
-        ),
-    ];
-    publish(&good, &jobs(PLACE, 1)).await;
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    for (why, queue) in &refused {
-        assert!(!queue.connection().borrow().is_up(), "{why}");
-        assert_eq!(
-            queue.publish(&jobs(PLACE, 1)).await,
-            [Err(NotQueued)],
-            "{why}"
-        );
-    }
-}
-
-/// An authority of the test's own, made by openssl.
-struct Authority {
-    folder: PathBuf,
-    certificate: PathBuf,
-    key: PathBuf,
-}
-
-impl Authority {
-    fn new(folder: &Path, name: &str) -> Self {
-        let folder = folder.join(name);
-        std::fs::create_dir(&folder).unwrap();
-        let (certificate, key) = (folder.join("ca.pem"), folder.join("ca.key"));
-        let subject = format!("/CN={name}");
-        openssl(
-            &[
-                "req",
-                "-x509",
-                "-newkey",
-                "ec",
-                "-pkeyopt",
-                "ec_paramgen_curve:prime256v1",
-            ],
-            &["-nodes", "-days", "30", "-subj", &subject],
-            &[("-keyout", &key), ("-out", &certificate)],
-        );
-        Self {
-            folder,
-            certificate,
-            key,
-        }
-    }
-
-    /// A certificate for a name, and its key.
-    fn issue(&self, name: &str) -> (PathBuf, PathBuf) {
-        let at = |end: &str| self.folder.join(format!("{name}.{end}"));
-        let (certificate, key, request, extra) = (at("pem"), at("key"), at("csr"), at("ext"));
-        std::fs::write(&extra, format!("subjectAltName=DNS:{name}\n")).unwrap();
-        let subject = format!("/CN={name}");
-        openssl(
-            &[
-                "req",
-                "-newkey",
-                "ec",
-                "-pkeyopt",
-                "ec_paramgen_curve:prime256v1",
-            ],
-            &["-nodes", "-subj", &subject],
-            &[("-keyout", &key), ("-out", &request)],
-        );
-        openssl(
-            &["x509", "-req", "-days", "30", "-CAcreateserial"],
-            &[],
-            &[
-                ("-in", &request),
-                ("-CA", &self.certificate),
-                ("-CAkey", &self.key),
-                ("-extfile", &extra),
-                ("-out", &certificate),
-            ],
-        );
-        (certificate, key)
-    }
-}
-
-fn openssl(command: &[&str], more: &[&str], files: &[(&str, &Path)]) {
-    let mut openssl = Command::new("openssl");
-    openssl.args(command).args(more);
-    for (name, path) in files {
-        openssl.arg(name).arg(path);
-    }
-    let done = openssl.output().unwrap();
-    assert!(
-        done.status.success(),
-        "{}",
-        String::from_utf8_lossy(&done.stderr)
-    );
 }

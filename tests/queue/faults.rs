@@ -11,8 +11,9 @@ use tidings::queue::rabbitmq::{RabbitQueue, Settings};
 use tidings::queue::{Job, NotQueued, Queue};
 
 use crate::fault_proxy::{Fault, FaultProxy};
+use crate::flows;
 use crate::promises::{PLACE, eventually, jobs, next, nothing_comes, publish};
-use crate::rabbitmq::Node;
+use crate::rabbitmq::{self, Node};
 
 /// After the broker serves again, jobs flow within this time.
 const BACK_WITHIN: Duration = Duration::from_secs(10);
@@ -20,7 +21,13 @@ const BACK_WITHIN: Duration = Duration::from_secs(10);
 const NOTICED_WITHIN: Duration = Duration::from_secs(10);
 /// A job that is not confirmed is answered within this time.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(6);
-const KILLS: usize = 3;
+/// What needs no answer of the broker.
+const AT_ONCE: Duration = Duration::from_secs(2);
+/// How often the broker is killed under load; `TIDINGS_TEST_KILLS` makes it more.
+fn kills() -> usize {
+    let asked = std::env::var("TIDINGS_TEST_KILLS").ok();
+    asked.map_or(2, |kills| kills.parse().unwrap())
+}
 
 /// Publishes and consumes without end, and remembers.
 #[derive(Default)]
@@ -90,7 +97,7 @@ async fn what_was_confirmed_outlives_the_broker() {
     };
     let queue = Arc::new(RabbitQueue::open(node.settings()));
     let load = Load::start(&queue);
-    for kill in 0..KILLS {
+    for kill in 0..kills() {
         load.flows().await;
         node.kill();
         eventually("it is known to be away", async || {
@@ -118,10 +125,15 @@ async fn what_was_confirmed_outlives_the_broker() {
     );
     assert_eq!(*queue.wiped().borrow(), 0, "it has lost nothing");
     a_wiped_broker_is_told(&mut node).await;
+    flows::the_relay_brings_back_what_was_lost(&mut node).await;
 }
 
 async fn a_wiped_broker_is_told(node: &mut Node) {
+    // The first of its hosts is never there.
+    let [nobody] = rabbitmq::free_ports();
+    let hosts = [nobody, node.port].map(|port| ("127.0.0.1".into(), port));
     let queue = RabbitQueue::open(Settings {
+        hosts: hosts.into(),
         process: "another".into(),
         ..node.settings()
     });
@@ -149,18 +161,26 @@ async fn a_wiped_broker_is_told(node: &mut Node) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_broker_that_does_not_answer_holds_nobody_up() {
     let Some(node) = Node::start() else { return };
+    let before = (sockets(), threads());
     short_of_memory(&node).await;
     frozen(&node).await;
     cut_off(&node).await;
+    // Of all those connections nothing is left but a thread and its socket that lapin's runtime has once for the process.
+    eventually("no socket and no thread is left over", async || {
+        let now = (sockets(), threads());
+        now.0 <= before.0 + 1 && now.1 <= before.1 + 1
+    })
+    .await;
 }
 
-/// Whether every job was refused, and in time.
-async fn is_refused(queue: &RabbitQueue, jobs: &[Job]) {
+/// Every job is refused, and in time; returns in which.
+async fn is_refused(queue: &RabbitQueue, jobs: &[Job]) -> Duration {
     let started = Stopwatch::start();
     let answers = queue.publish(jobs).await;
     let took = started.elapsed();
     assert!(answers.iter().all(Result::is_err), "{answers:?}");
     assert!(took < ANSWERED_WITHIN, "{took:?}");
+    took
 }
 
 async fn short_of_memory(node: &Node) {
@@ -171,7 +191,8 @@ async fn short_of_memory(node: &Node) {
     is_refused(&queue, &jobs(PLACE, 100)).await;
     let memory = resident_kib();
     for _ in 0..1000 {
-        is_refused(&queue, &jobs(PLACE, 500)).await;
+        let took = is_refused(&queue, &jobs(PLACE, 500)).await;
+        assert!(took < AT_ONCE, "it is known to be full: {took:?}");
     }
     let more = resident_kib().saturating_sub(memory);
     println!("500,000 jobs refused under the alarm: {more} KiB more");
@@ -274,11 +295,24 @@ async fn comes_back(queue: &RabbitQueue, consumer: &mut dyn tidings::queue::Cons
 
 /// What this process has in memory.
 fn resident_kib() -> usize {
+    status("VmRSS")
+}
+
+fn threads() -> usize {
+    status("Threads")
+}
+
+fn sockets() -> usize {
+    let open = std::fs::read_dir("/proc/self/fd").unwrap();
+    let targets = open.filter_map(|file| std::fs::read_link(file.ok()?.path()).ok());
+    targets
+        .filter(|target| target.to_string_lossy().starts_with("socket"))
+        .count()
+}
+
+fn status(name: &str) -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status
-        .lines()
-        .find(|line| line.starts_with("VmRSS"))
-        .unwrap();
+    let line = status.lines().find(|line| line.starts_with(name)).unwrap();
     let digits: String = line.chars().filter(char::is_ascii_digit).collect();
     digits.parse().unwrap()
 }

@@ -235,7 +235,8 @@ impl Drop for Node {
     }
 }
 
-fn free_ports<const N: usize>() -> [u16; N] {
+/// Ports that nobody listens on.
+pub(crate) fn free_ports<const N: usize>() -> [u16; N] {
     let held = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
     held.map(|listener| listener.local_addr().unwrap().port())
 }

@@ -38,7 +38,7 @@ pub enum CannotConnect {
     Tls(#[from] rustls::Error),
     /// The name service.
     #[error("{host}:{port} is not known: {why}")]
-    Network {
+    Unknown {
         /// Its name.
         host: String,
         /// Its port.
@@ -47,40 +47,84 @@ pub enum CannotConnect {
         why: std::io::Error,
     },
     /// TCP, TLS or the broker itself.
-    #[error("it refused: {0}")]
-    Refused(#[from] lapin::Error),
+    #[error("{host}:{port} refused: {why}")]
+    Refused {
+        /// Its name.
+        host: String,
+        /// Its port.
+        port: u16,
+        /// What was said.
+        why: lapin::Error,
+    },
     /// It took too long.
-    #[error("nobody answered in time")]
-    Silent,
+    #[error("{host}:{port} did not answer in time")]
+    Silent {
+        /// Its name.
+        host: String,
+        /// Its port.
+        port: u16,
+    },
 }
 
-/// Connects to the host at this place of the list; `name` is shown by the broker.
+/// Where to connect to.
+#[derive(Clone)]
+pub(super) struct Host {
+    name: String,
+    port: u16,
+}
+
+impl Host {
+    /// The one at this place of the list, which is gone through again and again.
+    pub(super) fn of(settings: &Settings, place: usize) -> Result<Self, CannotConnect> {
+        let place = place % settings.hosts.len().max(1);
+        let (name, port) = settings.hosts.get(place).ok_or(CannotConnect::NoHost)?;
+        Ok(Self {
+            name: name.clone(),
+            port: *port,
+        })
+    }
+
+    pub(super) fn refused(&self, why: lapin::Error) -> CannotConnect {
+        CannotConnect::Refused {
+            host: self.name.clone(),
+            port: self.port,
+            why,
+        }
+    }
+
+    pub(super) fn silent(&self) -> CannotConnect {
+        CannotConnect::Silent {
+            host: self.name.clone(),
+            port: self.port,
+        }
+    }
+}
+
+/// Connects to a host; `name` is shown by the broker.
 pub(super) async fn open(
     settings: &Settings,
-    host: usize,
+    host: &Host,
     name: &str,
 ) -> Result<Connection, CannotConnect> {
     tokio::time::timeout(DEADLINE, opened(settings, host, name))
         .await
-        .map_err(|_| CannotConnect::Silent)?
+        .map_err(|_| host.silent())?
 }
 
-async fn opened(settings: &Settings, host: usize, name: &str) -> Result<Connection, CannotConnect> {
-    let (host, port) = settings.hosts.get(host).ok_or(CannotConnect::NoHost)?;
-    let network = |why| CannotConnect::Network {
-        host: host.clone(),
-        port: *port,
-        why,
-    };
-    let addresses: Vec<SocketAddr> = tokio::net::lookup_host((host.as_str(), *port))
+async fn opened(settings: &Settings, host: &Host, name: &str) -> Result<Connection, CannotConnect> {
+    let addresses: Vec<SocketAddr> = tokio::net::lookup_host((host.name.as_str(), host.port))
         .await
-        .map_err(network)?
+        .map_err(|why| CannotConnect::Unknown {
+            host: host.name.clone(),
+            port: host.port,
+            why,
+        })?
         .collect();
     let tls = match &settings.tls {
         Some(tls) => Some(RustlsConnector::from(secured(tls)?)),
         None => None,
     };
-    let server = host.clone();
+    let server = host.name.clone();
     let stream = async move |_: AMQPUri, runtime| {
         let tcp = AsyncTcpStream::connect(&runtime, addresses.clone()).await?;
         Ok(match &tls {
@@ -92,11 +136,13 @@ async fn opened(settings: &Settings, host: usize, name: &str) -> Result<Connecti
     let properties = ConnectionProperties::default()
         .with_connection_name(name.into())
         .configure_backoff(|backoff| backoff.with_max_times(0));
-    let runtime = lapin::runtime::default_runtime()?;
-    Ok(Connection::connector(uri(settings, host, *port), runtime, stream, properties).await?)
+    let runtime = lapin::runtime::default_runtime().map_err(|why| host.refused(why))?;
+    Connection::connector(uri(settings, host), runtime, stream, properties)
+        .await
+        .map_err(|why| host.refused(why))
 }
 
-fn uri(settings: &Settings, host: &str, port: u16) -> AMQPUri {
+fn uri(settings: &Settings, host: &Host) -> AMQPUri {
     AMQPUri {
         scheme: match settings.tls {
             Some(_) => AMQPScheme::AMQPS,
@@ -107,8 +153,8 @@ fn uri(settings: &Settings, host: &str, port: u16) -> AMQPUri {
                 username: settings.user.clone(),
                 password: settings.password.clone(),
             },
-            host: host.to_owned(),
-            port,
+            host: host.name.clone(),
+            port: host.port,
         },
         vhost: settings.vhost.clone(),
         query: AMQPQueryString {

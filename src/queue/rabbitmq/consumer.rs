@@ -204,10 +204,17 @@ impl Tap {
                     None => return Left::Over,
                 },
                 delivery = subscription.deliveries.next(), if wish.is_some() => {
-                    let Some(Ok(delivery)) = delivery else {
+                    let delivery = match delivery {
+                        Some(Ok(delivery)) => delivery,
+                        Some(Err(error)) => {
+                            subscription.live.condemn_for(&error);
+                            return Left::Lost;
+                        }
                         // Cancelled by the broker, as when the queue was deleted: connecting declares it again.
-                        subscription.live.condemn("a subscription ended");
-                        return Left::Lost;
+                        None => {
+                            subscription.live.condemn("a subscription was ended by the broker");
+                            return Left::Lost;
+                        }
                     };
                     if !self.hand_out(subscription, &delivery, wish).await {
                         return Left::Lost;

@@ -15,7 +15,7 @@ use lapin::{Channel as AmqpChannel, Connection, Event};
 use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::connect::{self, CannotConnect};
+use super::connect::{self, CannotConnect, Host};
 use super::lines::Lines;
 use super::reach::Reach;
 use super::settings::Settings;
@@ -186,9 +186,8 @@ impl Supervisor {
         let mut pauses = 0_u32;
         let mut connected_before = false;
         loop {
-            let host = tries % self.settings.hosts.len().max(1);
             let connected = tokio::select! {
-                connected = self.connect(host, connected_before) => connected,
+                connected = self.connect(tries, connected_before) => connected,
                 () = self.over.cancelled() => return,
             };
             match connected {
@@ -241,11 +240,12 @@ impl Supervisor {
 
     async fn connect(
         &self,
-        host: usize,
+        place: usize,
         connected_before: bool,
     ) -> Result<(Arc<Live>, BoxStream<'static, Event>), CannotConnect> {
         let name = format!("{} {}", self.settings.process, self.link.as_str());
-        let connection = connect::open(&self.settings, host, &name).await?;
+        let host = Host::of(&self.settings, place)?;
+        let connection = connect::open(&self.settings, &host, &name).await?;
         let preparing = async {
             if self.link == BrokerLink::Publishing {
                 self.look_for_marker(&connection, connected_before).await?;
@@ -261,7 +261,8 @@ impl Supervisor {
         };
         let (confirms, asks) = tokio::time::timeout(connect::DEADLINE, preparing)
             .await
-            .map_err(|_| CannotConnect::Silent)??;
+            .map_err(|_| host.silent())?
+            .map_err(|why| host.refused(why))?;
         // Behind the preparing: a channel that was closed for want of the marker is no event.
         let events = connection.events_listener().boxed();
         let live = Live {
