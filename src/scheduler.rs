@@ -31,6 +31,8 @@ struct Inheritance {
     dead_after: Duration,
     rule: Rule,
     looked: Option<Stopwatch>,
+    /// Since when the store has answered every time: while it was away nobody could be heard of.
+    answers: Stopwatch,
 }
 
 /// Brings back what is due.
@@ -53,14 +55,15 @@ impl Scheduler {
         }
     }
 
-    /// The same that also takes over what processes were handing over that were not heard of for `dead_after`: longer than they may
-    /// go on unheard.
+    /// The same that also takes over what processes were handing over that were not heard of for `dead_after`, longer than they may
+    /// go on unheard, while the store answered all that time.
     #[must_use]
     pub fn taking_over(mut self, dead_after: Duration, rule: Rule) -> Self {
         self.inheritance = Some(Inheritance {
             dead_after,
             rule,
             looked: None,
+            answers: Stopwatch::start(),
         });
         self
     }
@@ -71,6 +74,9 @@ impl Scheduler {
         loop {
             if let Err(error) = self.pass(&stop).await {
                 event::store_failed("scheduler", &error);
+                if let Some(inheritance) = &mut self.inheritance {
+                    inheritance.answers = Stopwatch::start();
+                }
             }
             if !bell.wait(&stop).await {
                 return;
@@ -103,6 +109,9 @@ impl Scheduler {
             return Ok(());
         }
         inheritance.looked = Some(Stopwatch::start());
+        if inheritance.answers.elapsed() < inheritance.dead_after {
+            return Ok(());
+        }
         let (dead_after, rule) = (inheritance.dead_after, inheritance.rule.clone());
         let taken_over = self
             .store

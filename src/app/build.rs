@@ -19,7 +19,7 @@ use crate::cli::Chaos;
 use crate::config::Config;
 use crate::domain::channel::{Channel, Lane};
 use crate::domain::clock::Clock;
-use crate::domain::id::Ids;
+use crate::domain::id::{Ids, ProcessId};
 use crate::domain::pulse::Pulse;
 use crate::domain::shop::Identity;
 use crate::event;
@@ -196,6 +196,11 @@ impl Gateway {
     /// The store, for those who look at a gateway from inside its process.
     pub fn store(&self) -> Arc<dyn Store> {
         self.opened.store()
+    }
+
+    /// What other processes on the same store call this one.
+    pub fn process(&self) -> Option<ProcessId> {
+        self.opened.process()
     }
 
     /// How many jobs are queued or in a worker's hands.

@@ -163,6 +163,9 @@ async fn host(
         _ => Gateway::start(config, setup).await,
     };
     let gateway = started.map_err(failed)?;
+    if let Some(process) = gateway.process() {
+        cli::line(&format!("process    {process}"));
+    }
     cli::line(&format!("gRPC       {}", gateway.grpc_address()));
     cli::line(&format!("console    http://{}", gateway.console_address()));
     cli::line(&format!("data       {}", data.display()));

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use super::start_error::StartError;
 use crate::config::{self, StoreKind};
 use crate::domain::channel::Category;
+use crate::domain::id::ProcessId;
 use crate::domain::policy::UnknownRule;
 use crate::domain::pulse::Pulse;
 use crate::store::postgres::PostgresStore;
@@ -94,6 +95,14 @@ impl Opened {
         match self {
             Self::Own(store) => store.take_over(now, Duration::ZERO, rule).await,
             Self::Shared(_) => Ok(0),
+        }
+    }
+
+    /// What the others call this process.
+    pub(super) fn process(&self) -> Option<ProcessId> {
+        match self {
+            Self::Own(_) => None,
+            Self::Shared(store) => Some(store.process()),
         }
     }
 

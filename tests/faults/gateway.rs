@@ -14,6 +14,10 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) struct Gateway {
     child: Box<Child>,
     pub(crate) grpc: String,
+    /// Where health and metrics are, as a URL.
+    pub(crate) console: String,
+    /// What the others call it, where there are others.
+    pub(crate) process: String,
 }
 
 /// What came of a start.
@@ -55,9 +59,9 @@ impl Gateway {
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let (mut grpc, mut open) = (None, false);
+        let (mut grpc, mut console, mut process) = (None, None, String::new());
         let doors = async {
-            while !open {
+            while console.is_none() {
                 // A process that dies closes its output.
                 let Ok(Some(line)) = lines.next_line().await else {
                     return None;
@@ -65,18 +69,25 @@ impl Gateway {
                 if let Some(address) = line.strip_prefix("gRPC") {
                     grpc = Some(address.trim().to_owned());
                 }
-                open = line.starts_with("console");
+                if let Some(id) = line.strip_prefix("process") {
+                    id.trim().clone_into(&mut process);
+                }
+                console = line
+                    .strip_prefix("console")
+                    .map(|url| url.trim().to_owned());
             }
-            grpc
+            Some((grpc?, console?))
         };
         let doors = tokio::time::timeout(PATIENCE, doors).await;
         match doors.expect("the program does not start") {
-            Some(grpc) => {
+            Some((grpc, console)) => {
                 // Read to its end, or the process would stop on a full pipe.
                 tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
                 Start::Up(Self {
                     child: Box::new(child),
                     grpc,
+                    console,
+                    process,
                 })
             }
             None => Start::Died(child.wait().await.unwrap()),

@@ -54,14 +54,14 @@ impl Shared {
 /// Runs until it is finished or dropped.
 pub(crate) struct Load {
     shared: Arc<Shared>,
-    door: watch::Sender<Option<Client>>,
+    doors: watch::Sender<Vec<Client>>,
     callers: JoinSet<()>,
 }
 
 impl Load {
     /// Begins with `rate` orders a second; nothing goes anywhere before a door is open.
     pub(crate) fn begin(rate: u64) -> Self {
-        let (door, open) = watch::channel(None);
+        let (doors, open) = watch::channel(Vec::new());
         let shared = Arc::new(Shared {
             next: AtomicU64::new(1),
             acknowledged: Mutex::default(),
@@ -77,22 +77,31 @@ impl Load {
         callers.spawn(async move { beat(&beating, open, rate).await });
         Self {
             shared,
-            door,
+            doors,
             callers,
         }
     }
 
     /// From now on calls go there.
     pub(crate) async fn open(&self, grpc: &str) {
-        // A gateway that dies in its first moments is not connected to; the next one will be.
-        if let Ok(client) = Client::connect(grpc).await {
-            self.door.send_replace(Some(client));
+        self.open_all(&[grpc]).await;
+    }
+
+    /// From now on calls go to these in turn.
+    pub(crate) async fn open_all(&self, grpcs: &[&str]) {
+        let mut clients = Vec::new();
+        for grpc in grpcs {
+            // A gateway that dies in its first moments is not connected to; the next one will be.
+            clients.extend(Client::connect(grpc).await.ok());
+        }
+        if !clients.is_empty() {
+            self.doors.send_replace(clients);
         }
     }
 
     /// From now on calls wait.
     pub(crate) fn close(&self) {
-        self.door.send_replace(None);
+        self.doors.send_replace(Vec::new());
     }
 
     pub(crate) fn acknowledged(&self) -> Acknowledged {
@@ -127,7 +136,7 @@ impl Load {
 }
 
 /// Lets orders go at their rate while a door is open; what could not go meanwhile is not made up for.
-async fn beat(shared: &Shared, door: watch::Receiver<Option<Client>>, rate: u64) {
+async fn beat(shared: &Shared, doors: watch::Receiver<Vec<Client>>, rate: u64) {
     let per_second = 1_000 / u64::try_from(BEAT.as_millis()).unwrap();
     let mut ticks = tokio::time::interval(BEAT);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Burst);
@@ -137,13 +146,13 @@ async fn beat(shared: &Shared, door: watch::Receiver<Option<Client>>, rate: u64)
         due += rate;
         let whole = due / per_second;
         due %= per_second;
-        if door.borrow().is_some() && shared.permits.available_permits() < CALLERS {
+        if !doors.borrow().is_empty() && shared.permits.available_permits() < CALLERS {
             shared.permits.add_permits(usize::try_from(whole).unwrap());
         }
     }
 }
 
-async fn call(shared: Arc<Shared>, mut door: watch::Receiver<Option<Client>>) {
+async fn call(shared: Arc<Shared>, mut doors: watch::Receiver<Vec<Client>>) {
     while let Ok(permit) = shared.permits.acquire().await {
         permit.forget();
         let order = shared.next.fetch_add(1, Ordering::Relaxed);
@@ -152,12 +161,17 @@ async fn call(shared: Arc<Shared>, mut door: watch::Receiver<Option<Client>>) {
             request_id: format!("r-{order}"),
             validate_only: false,
         };
-        loop {
-            if door.wait_for(Option::is_some).await.is_err() {
+        for turn in order.. {
+            if doors.wait_for(|open| !open.is_empty()).await.is_err() {
                 return;
             }
-            // It may have closed again meanwhile.
-            let Some(client) = door.borrow().clone() else {
+            // They may have closed again meanwhile.
+            let client = {
+                let open = doors.borrow();
+                let turn = usize::try_from(turn).unwrap();
+                open.get(turn % open.len().max(1)).cloned()
+            };
+            let Some(client) = client else {
                 continue;
             };
             let answer = tokio::time::timeout(CALL, place(&client, order, &request)).await;
