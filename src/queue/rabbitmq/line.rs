@@ -230,7 +230,7 @@ mod tests {
             line.told(Depth {
                 ready,
                 consumers: 0,
-            })
+            });
         };
         ready(3);
         assert_eq!(known(IN_HANDS), [true, true, true]);
