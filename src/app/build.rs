@@ -127,12 +127,13 @@ impl Gateway {
         }));
 
         let ids = Arc::new(Ids::new());
+        let process = opened.process().unwrap_or_else(|| ids.process(clock.now()));
         let named = providers
             .iter()
             .map(|(channel, one)| (*channel, one.name()));
         let gates = Arc::new(Gates::new(named, &clock));
         let parts = Parts {
-            queue: queues::open(&config.queue),
+            queue: queues::open(&config.queue, process),
             planner: Arc::new(Planner::new(catalog.clone(), ids.clone())),
             secret: opened.secret(),
             serving: Arc::new(AtomicBool::new(true)),

@@ -231,7 +231,7 @@ mod tests {
                 ready,
                 consumers: 0,
                 ..Depth::default()
-            })
+            });
         };
         ready(3);
         assert_eq!(known(IN_HANDS), [true, true, true]);

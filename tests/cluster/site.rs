@@ -1,0 +1,319 @@
+//! A site: a database, a broker, receivers, callers, and any number of processes of the program.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use tidings::client::Client;
+use tidings::domain::clock::Stopwatch;
+use tidings::domain::id::chance;
+use tidings::proto::{ListNotificationsRequest, Notification};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::process::Command;
+
+use crate::gateway::{Gateway, Start, binary};
+use crate::judge::{Case, Verdict, judge};
+use crate::ledger::Ledger;
+use crate::load::Load;
+use crate::postgres::Server;
+use crate::rabbitmq::Node;
+use crate::receivers::{Manners, Receivers};
+use crate::shop;
+
+/// Orders a second.
+const RATE: u64 = 80;
+/// The longest that so many orders may take to be answered.
+const PATIENCE: Duration = Duration::from_secs(90);
+/// The longest that everything open may take to end when nothing new comes: what a dead process was handing over is taken over after
+/// 15 s and the longest hand-over, 5 s here, and then has its tries.
+const QUIET: Duration = Duration::from_secs(120);
+const DATABASE: &str = "postgres";
+
+pub(crate) struct Site {
+    folder: tempfile::TempDir,
+    config: PathBuf,
+    pub(crate) database: Server,
+    pub(crate) broker: Node,
+    ledger: Ledger,
+    pub(crate) load: Load,
+    _receivers: Receivers,
+    replicas: Vec<Gateway>,
+    handing_over: BTreeMap<u64, u32>,
+}
+
+impl Site {
+    /// Servers, receivers and callers; `None` when a server is not installed.
+    pub(crate) async fn open() -> Option<Self> {
+        let starting = tokio::task::spawn_blocking(|| {
+            let mut database = Server::start_with(&["fsync=on"])?;
+            database.listen();
+            Some((database, Node::start()?))
+        });
+        let (database, broker) = starting.await.unwrap()?;
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = Ledger::begin(&folder.path().join("ledger"));
+        let manners = Manners {
+            delay: Duration::from_millis(300),
+            trouble: true,
+        };
+        let receivers = Receivers::start(ledger.clone(), manners).await;
+        let config = shop::settings(folder.path(), &folder.path().join("data"), Some(&receivers));
+        let password = folder.path().join("password");
+        std::fs::write(&password, "guest").unwrap();
+        std::fs::set_permissions(&password, std::fs::Permissions::from_mode(0o600)).unwrap();
+        Some(Self {
+            config,
+            folder,
+            database,
+            broker,
+            ledger,
+            load: Load::begin(RATE),
+            _receivers: receivers,
+            replicas: Vec::new(),
+            handing_over: BTreeMap::new(),
+        })
+    }
+
+    fn command(&self, options: &[&str], number: usize) -> Command {
+        let mut command = Command::new(binary());
+        let settings = [
+            ("STORE__KIND", "postgres".to_owned()),
+            (
+                "STORE__PATH",
+                format!("{}/data-{number}", self.folder.path().display()),
+            ),
+            ("STORE__POSTGRES__HOST", self.database.host()),
+            (
+                "STORE__POSTGRES__PORT",
+                self.database.port.unwrap().to_string(),
+            ),
+            ("STORE__POSTGRES__DATABASE", DATABASE.to_owned()),
+            ("STORE__POSTGRES__USER", "postgres".to_owned()),
+            ("STORE__POSTGRES__WRITERS", "2".to_owned()),
+            ("STORE__POSTGRES__READERS", "3".to_owned()),
+            ("QUEUE__KIND", "rabbitmq".to_owned()),
+            (
+                "QUEUE__RABBITMQ__HOSTS",
+                format!("127.0.0.1:{}", self.broker.port),
+            ),
+            ("QUEUE__RABBITMQ__USER", "guest".to_owned()),
+            (
+                "QUEUE__RABBITMQ__PASSWORD_FILE",
+                format!("{}/password", self.folder.path().display()),
+            ),
+            ("PROVIDERS__SMTP__POST__DATA_TIMEOUT", "5s".to_owned()),
+            ("PROVIDERS__SMTP__POST__MAX_CONNECTIONS", "64".to_owned()),
+            ("PROVIDERS__TWILIO__TEXTS__TIMEOUT", "5s".to_owned()),
+            ("PROVIDERS__DISCORD__CHATS__TIMEOUT", "5s".to_owned()),
+        ];
+        for (name, value) in settings {
+            command.env(format!("TIDINGS_{name}"), value);
+        }
+        command.env("TIDINGS_SERVER__ROLES", role(options));
+        if let Some(channels) = value_of(options, "--channel") {
+            command.env("TIDINGS_WORKERS__CHANNELS", channels);
+        }
+        command
+    }
+
+    /// Starts another process with these options of `serve`.
+    pub(crate) async fn start(&mut self, options: &[&str]) {
+        let number = self.replicas.len();
+        let replica = self.run(options, number).await;
+        self.replicas.push(replica);
+    }
+
+    /// Starts a process in the place of one that was killed.
+    pub(crate) async fn start_in(&mut self, place: usize, options: &[&str]) {
+        let replica = self.run(options, place).await;
+        self.replicas.insert(place, replica);
+    }
+
+    async fn run(&self, options: &[&str], number: usize) -> Gateway {
+        let command = self.command(options, number);
+        match Gateway::start_as(command, &self.config, "").await {
+            Start::Up(gateway) => gateway,
+            Start::Died(status) => {
+                let log = std::fs::read_to_string(self.config.with_extension("log"));
+                panic!("{options:?} did not start, {status}: {log:?}")
+            }
+        }
+    }
+
+    pub(crate) fn replicas(&self) -> &[Gateway] {
+        &self.replicas
+    }
+
+    pub(crate) fn grpc(&self, place: usize) -> String {
+        self.replicas[place].grpc.clone()
+    }
+
+    pub(crate) fn console(&self, place: usize) -> String {
+        self.replicas[place].console.clone()
+    }
+
+    /// Calls go to all that live, in turn.
+    pub(crate) async fn open_doors(&self) {
+        let doors: Vec<_> = self.replicas.iter().map(|one| one.grpc.as_str()).collect();
+        self.load.open_all(&doors).await;
+    }
+
+    pub(crate) async fn live(&self, from: f64, to: f64) {
+        tokio::time::sleep(Duration::from_secs_f64(from + chance() * (to - from))).await;
+    }
+
+    /// `kill -9`; notes what it was handing over.
+    pub(crate) async fn kill(&mut self, place: usize) {
+        let killed = self.replicas.remove(place);
+        let process = killed.process.clone();
+        assert!(killed.kill().await, "it died by itself");
+        self.open_doors().await;
+        let found = self.database.sql(
+            DATABASE,
+            &format!(
+                "SELECT n.reference FROM message m JOIN notification n ON n.id = m.notification \
+                 WHERE m.state = 'sending' AND m.process = '{process}'"
+            ),
+        );
+        for reference in found.lines() {
+            *self
+                .handing_over
+                .entry(shop::order_of_reference(reference))
+                .or_default() += 1;
+        }
+    }
+
+    /// How many attempts were under way at all kills together.
+    pub(crate) fn in_flight(&self) -> u32 {
+        self.handing_over.values().sum()
+    }
+
+    /// Waits until so many orders were answered OK.
+    pub(crate) async fn taken(&self, count: usize) {
+        let waited = Stopwatch::start();
+        while self.load.count() < count {
+            assert!(
+                waited.elapsed() < PATIENCE,
+                "{} of {count} were answered: {:?}\n{}",
+                self.load.count(),
+                self.load.passing(),
+                self.log()
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    fn log(&self) -> String {
+        let log = std::fs::read_to_string(self.config.with_extension("log")).unwrap_or_default();
+        let lines: Vec<_> = log.lines().rev().take(40).collect();
+        lines.into_iter().rev().collect::<Vec<_>>().join("\n")
+    }
+
+    /// Lets everything come to its end, and judges.
+    pub(crate) async fn judged(&mut self, door: &str) -> Verdict {
+        self.load.open(door).await;
+        let (acknowledged, refusals) = self.load.finish().await;
+        let mut faults = refusals;
+        let quiet = Stopwatch::start();
+        loop {
+            let open = self.database.sql(
+                DATABASE,
+                "SELECT coalesce(string_agg(n.state || ' ' || n.reason || ' ' || coalesce(m.state, ''), ', '), '') \
+                 FROM notification n LEFT JOIN message m ON m.notification = n.id",
+            );
+            if open.is_empty() {
+                break;
+            }
+            if quiet.elapsed() > QUIET {
+                let shown: String = open.chars().take(2_000).collect();
+                faults.push(format!("never came to an end: {shown}\n{}", self.log()));
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        println!("quiet after {:?}", quiet.elapsed());
+        let tally = self.database.sql(
+            DATABASE,
+            "SELECT state, sum(count) FROM tally GROUP BY state HAVING sum(count) <> 0",
+        );
+        let tally = tally
+            .lines()
+            .map(|line| {
+                let (state, count) = line.split_once('|').unwrap();
+                (state.to_owned(), count.parse().unwrap())
+            })
+            .collect();
+        let client = Client::connect(door).await.unwrap();
+        let case = Case {
+            acknowledged,
+            ledger: self.ledger.read(),
+            handing_over: std::mem::take(&mut self.handing_over),
+            notifications: all(&client).await,
+            tally,
+        };
+        let mut verdict = judge(&case);
+        verdict.faults.extend(faults);
+        verdict
+    }
+
+    /// Asks every process to end; how each did.
+    pub(crate) async fn stop(&mut self, patience: Duration) -> Vec<Option<ExitStatus>> {
+        let mut ended = Vec::new();
+        for replica in &mut self.replicas {
+            replica.signal("-TERM").await;
+            ended.push(replica.end(patience).await);
+        }
+        ended
+    }
+}
+
+fn value_of(options: &[&str], name: &str) -> Option<String> {
+    let place = options.iter().position(|option| *option == name)?;
+    options.get(place + 1).map(|value| (*value).to_owned())
+}
+
+fn role(options: &[&str]) -> String {
+    value_of(options, "--role").unwrap_or_else(|| "all".into())
+}
+
+/// Everything that the gateway has.
+async fn all(client: &Client) -> Vec<Notification> {
+    let mut found = Vec::new();
+    let mut request = ListNotificationsRequest {
+        page_size: 1_000,
+        order_by: "create_time".into(),
+        ..ListNotificationsRequest::default()
+    };
+    loop {
+        let mut service = client.notifications();
+        let page = service.list_notifications(request.clone()).await.unwrap();
+        let page = page.into_inner();
+        found.extend(page.notifications);
+        if page.next_page_token.is_empty() {
+            return found;
+        }
+        request.page_token = page.next_page_token;
+    }
+}
+
+/// The status and the body of what a console answers.
+pub(crate) async fn get(console: &str, path: &str) -> (u16, String) {
+    let address = console.trim_start_matches("http://");
+    let mut socket = TcpStream::connect(address).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    socket.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    socket.read_to_end(&mut answer).await.unwrap();
+    let answer = String::from_utf8_lossy(&answer);
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, body.to_owned())
+}
+
+/// What a process says of its readiness.
+pub(crate) async fn ready(console: &str) -> (u16, String) {
+    get(console, "/readyz").await
+}
