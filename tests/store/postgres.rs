@@ -301,34 +301,36 @@ async fn an_older_transaction_holds_back_what_comes_behind_it() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_who_was_silent_for_long_is_taken_over() {
-    let Some((a, b)) = two().await else { return };
+    let Some(server) = Server::start().map(Arc::new) else {
+        return;
+    };
+    let a = Fixture::on(server.clone()).await;
+    let b = Fixture::on(server.clone()).await;
     let one = a.accept(a.intent("ada")).await;
     let claimed = a.claim(one.id, start()).await;
     let rule = |_| UnknownRule::Resend;
-    let limit = Duration::from_secs(2);
+    let limit = Duration::from_secs(60);
     let now = start() + SECOND;
-    assert_eq!(
-        b.store.take_over(now, limit, &rule).await.unwrap(),
-        0,
-        "it lives"
-    );
-    tokio::time::sleep(limit + Duration::from_millis(200)).await;
-    b.store.beat().await.unwrap();
+    let take_over = async || b.store.take_over(now, limit, &rule).await.unwrap();
+    let silence = || {
+        let longer = "UPDATE process SET heartbeat_time = heartbeat_time - 61000000";
+        server.sql("postgres", longer);
+    };
+    assert_eq!(take_over().await, 0, "it lives");
+    silence();
     a.store.beat().await.unwrap();
-    assert_eq!(
-        b.store.take_over(now, limit, &rule).await.unwrap(),
-        0,
-        "it was heard of"
-    );
-    tokio::time::sleep(limit + Duration::from_millis(200)).await;
+    assert_eq!(take_over().await, 0, "it was heard of");
+    silence();
     b.store.beat().await.unwrap();
-    assert_eq!(b.store.take_over(now, limit, &rule).await.unwrap(), 1);
-    assert_eq!(b.store.take_over(now, limit, &rule).await.unwrap(), 0);
+    assert_eq!(take_over().await, 1);
+    assert_eq!(take_over().await, 0);
     assert_eq!(b.status(one.id).await, status(Reason::Retry));
     assert!(
         !a.settle(&claimed, sent(), now).await,
         "its answer comes too late"
     );
+    let left = server.sql("postgres", "SELECT count(*) FROM process");
+    assert_eq!(left, "1", "whoever is dead and holds nothing is forgotten");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -360,6 +362,9 @@ async fn a_process_that_ends_takes_itself_off_when_it_holds_nothing() {
     );
 }
 
+/// Enough that taking hold of them takes a while.
+const CROWD: u32 = 300;
+
 /// Many customers in opposite orders, from both processes: locks are taken in one order, so nobody waits in a circle.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn opposite_orders_end_without_an_error() {
@@ -369,48 +374,39 @@ async fn opposite_orders_end_without_an_error() {
     };
     let a = Arc::new(Fixture::on(server.clone()).await);
     let b = Arc::new(Fixture::on(server.clone()).await);
+    for f in [&a, &b] {
+        let new = (0..CROWD).map(|customer| f.intent(&format!("c{customer}")));
+        f.accept_all(new.collect(), false).await;
+    }
     let tasks = (0..16).map(|task: i32| {
         let f = if task % 2 == 0 { a.clone() } else { b.clone() };
         tokio::spawn(async move {
-            for round in 0..6 {
-                let mut customers: Vec<_> = (0..30).collect();
+            for round in 0..4 {
+                let mut customers: Vec<_> = (0..CROWD).collect();
                 if task % 4 < 2 {
                     customers.reverse();
                 }
-                match task % 3 {
-                    0 => {
-                        let new = customers.iter().map(|customer| {
-                            let collapse = |intent: &mut tidings::domain::intent::Intent| {
-                                intent.collapse_key = "k".to_owned();
-                            };
-                            f.intent(&format!("c{customer}")).with(collapse)
-                        });
-                        f.accept_all(new.collect(), false).await;
-                    }
-                    1 => {
-                        let changes = customers.iter().map(|customer| {
-                            let name = format!("n{round}-{task}");
-                            (
-                                CustomerId::new(format!("c{customer}")),
-                                profile("a@example.com", &name),
-                            )
-                        });
-                        let changed = f
-                            .store
-                            .change(&shop().shop, changes.collect(), start())
-                            .await;
-                        assert!(changed.unwrap().iter().all(Result::is_ok));
-                    }
-                    _ => {
-                        f.store
-                            .plan_due(start() + SECOND, 100, f.plans.clone())
-                            .await
-                            .unwrap();
-                        f.store
-                            .suppress(&shop().shop, &email("a@example.com"), "manual", start())
-                            .await
-                            .unwrap();
-                    }
+                if task % 5 == 0 {
+                    let new = customers.iter().step_by(10).map(|customer| {
+                        f.intent(&format!("c{customer}"))
+                            .with(|intent| intent.collapse_key = "k".to_owned())
+                    });
+                    f.accept_all(new.collect(), false).await;
+                } else if task % 5 == 1 {
+                    let plans = f.plans.clone();
+                    let planned = f.store.plan_due(start() + SECOND, 100, plans).await;
+                    planned.unwrap();
+                } else {
+                    let changes = customers.iter().map(|customer| {
+                        let name = format!("n{round}-{task}");
+                        let id = CustomerId::new(format!("c{customer}"));
+                        (id, profile("a@example.com", &name))
+                    });
+                    let changed = f
+                        .store
+                        .change(&shop().shop, changes.collect(), start())
+                        .await;
+                    assert!(changed.unwrap().iter().all(Result::is_ok));
                 }
             }
         })

@@ -370,6 +370,8 @@ impl Server {
 
     /// Stops all of it where it stands; [`Server::go_on`] lets it go on.
     pub(crate) fn freeze(&self) {
+        // The first one first: from then on there are no new ones.
+        Self::signal(self.pid(), "-STOP");
         for pid in self.pids() {
             Self::signal(pid, "-STOP");
         }
