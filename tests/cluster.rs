@@ -26,7 +26,6 @@ mod rabbitmq;
 #[path = "faults/receivers.rs"]
 mod receivers;
 #[path = "faults/shop.rs"]
-#[expect(dead_code, reason = "shared with tests that use more of it")]
 mod shop;
 #[path = "cluster/site.rs"]
 mod site;

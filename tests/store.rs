@@ -4,6 +4,8 @@
 mod accepting;
 #[path = "store/embedded.rs"]
 mod embedded;
+#[path = "store/outage.rs"]
+mod outage;
 #[path = "store/people.rs"]
 mod people;
 #[path = "store/postgres.rs"]

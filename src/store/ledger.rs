@@ -16,7 +16,7 @@ use self::batch::Writer;
 use self::customers::Dead;
 use self::facts::Facts;
 use self::rows::cut;
-use self::session::{Session, Statement, row, select, write};
+use self::session::{Session, Statement, bind, row, select, write};
 use self::statement::insert;
 use super::{
     AcceptOutcome, Bundles, CancelTarget, Cancelled, Case, Change, Claim, ClaimOutcome, Customers,
@@ -50,6 +50,7 @@ pub(super) mod session;
 mod settle;
 mod statement;
 mod unit;
+mod writes;
 
 #[cfg(test)]
 pub(super) mod tests;
@@ -378,14 +379,14 @@ impl<E: Engine> Bundles for E {
 
     async fn bundles_in_use(&self, shop: &ShopId) -> StoreResult<Vec<String>> {
         let shop = shop.clone();
-        self.read(move |session| select(session, BUNDLES_IN_USE, &row![&shop], |row| row.get(0)))
+        self.read(move |session| select(session, BUNDLES_IN_USE, &bind![&shop], |row| row.get(0)))
             .await
     }
 
     async fn bundle(&self, shop: &ShopId, id: &str) -> StoreResult<Option<Vec<u8>>> {
         let (shop, id) = (shop.clone(), id.to_owned());
         let found =
-            self.read(move |session| select(session, BUNDLE, &row![&shop, &id], |row| row.get(0)));
+            self.read(move |session| select(session, BUNDLE, &bind![&shop, &id], |row| row.get(0)));
         Ok(found.await?.pop())
     }
 }

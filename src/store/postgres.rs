@@ -192,7 +192,7 @@ fn open(settings: &Settings, now: Timestamp) -> Result<Opened, OpenError> {
     let sessions = (0..settings.readers.max(1))
         .map(|_| PgSession::new(Arc::clone(&connector)))
         .collect::<Result<Vec<_>, _>>()?;
-    let readers = Readers::start(sessions, alive)?;
+    let readers = Readers::start(sessions, &alive)?;
     let stop = tokio_util::sync::CancellationToken::new();
     let watch = Watch {
         readers: readers.clone(),

@@ -48,8 +48,7 @@ impl Site {
     /// Servers, receivers and callers; `None` when a server is not installed.
     pub(crate) async fn open() -> Option<Self> {
         let starting = tokio::task::spawn_blocking(|| {
-            let mut database = Server::start_with(&["fsync=on"])?;
-            database.listen();
+            let database = Server::start_with(&["fsync=on"])?;
             Some((database, Node::start()?))
         });
         let (database, broker) = starting.await.unwrap()?;
@@ -86,10 +85,6 @@ impl Site {
                 format!("{}/data-{number}", self.folder.path().display()),
             ),
             ("STORE__POSTGRES__HOST", self.database.host()),
-            (
-                "STORE__POSTGRES__PORT",
-                self.database.port.unwrap().to_string(),
-            ),
             ("STORE__POSTGRES__DATABASE", DATABASE.to_owned()),
             ("STORE__POSTGRES__USER", "postgres".to_owned()),
             ("STORE__POSTGRES__WRITERS", "2".to_owned()),

@@ -615,3 +615,12 @@ pub(crate) fn opt_out(topic: &str) -> Change {
         Ok(customer)
     })
 }
+
+/// What tasks came to, in their order.
+pub(crate) async fn settled<T: Send + 'static>(tasks: Vec<tokio::task::JoinHandle<T>>) -> Vec<T> {
+    let mut done = Vec::with_capacity(tasks.len());
+    for task in tasks {
+        done.push(task.await.unwrap());
+    }
+    done
+}

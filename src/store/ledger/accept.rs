@@ -15,7 +15,7 @@ use super::lookup;
 use super::open::{Open, is_newer};
 use super::plan::decide;
 use super::rows::{cut, notification_id};
-use super::session::{Row, Session, Statement, blob, corrupt, find_ids, row, select, write};
+use super::session::{Row, Session, Statement, bind, blob, corrupt, find_ids, row, select, write};
 use super::statement::{by_keys, insert};
 use super::unit::Unit;
 use crate::domain::id::NotificationId;
@@ -193,7 +193,7 @@ fn known_requests<'a>(
     select(
         session,
         REQUESTS,
-        &row![Value::from(keys).to_string()],
+        &bind![Value::from(keys).to_string()],
         |row| {
             let identity = Identity {
                 shop: ShopId::new(row.get::<String>(0)?),
@@ -318,7 +318,7 @@ fn load_rivals(
         return Ok(());
     }
     let list = serde_json::to_value(keys).map_err(corrupt)?.to_string();
-    let rivals = find_ids(tx.session, OPEN_BY_COLLAPSE, &row![list])?;
+    let rivals = find_ids(tx.session, OPEN_BY_COLLAPSE, &bind![list])?;
     unit.load(tx, &rivals)
 }
 

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::accept::{self, Intake};
 pub(in crate::store) use super::customers::Dead;
 use super::session::{Row, Session, corrupt};
-use super::unit::{self, Counts};
+use super::writes::{Counts, tell};
 use super::{claim, customers, settle};
 use crate::domain::clock::Stopwatch;
 use crate::event;
@@ -243,7 +243,7 @@ pub(in crate::store) fn reconsider(tx: &mut Tx<'_>, dead: &[Dead]) -> StoreResul
     for one in dead {
         customers::reconsider(tx, one)?;
     }
-    unit::tell(tx)
+    tell(tx)
 }
 
 /// Operations that share a commit, the hot ones grouped by kind, because a group is done in a constant number of statements.
@@ -316,7 +316,7 @@ impl Batch {
             let outcomes = accept::run(tx, &inputs)?;
             place(&mut self.accepts, outcomes);
         }
-        unit::tell(tx)
+        tell(tx)
     }
 
     /// Answers all of it; it has been committed.

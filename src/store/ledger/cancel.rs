@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::batch::Tx;
 use super::locks::hold_owners;
-use super::session::{Statement, find_ids, id_list, row, select};
+use super::session::{Statement, bind, find_ids, id_list, row, select};
 use super::statement::by_ids;
 use super::unit::Unit;
 use crate::domain::reason::{Reason, Status};
@@ -61,7 +61,7 @@ pub(super) fn run(
 }
 
 fn has_ended(tx: &mut Tx<'_>, identity: &Identity, id: String) -> StoreResult<bool> {
-    let owners = select(tx.session, ENDED, &row![id], |row| {
+    let owners = select(tx.session, ENDED, &bind![id], |row| {
         Ok(row.get::<String>(0)? == identity.shop.as_str()
             && row.get::<String>(1)? == identity.caller.as_str())
     })?;

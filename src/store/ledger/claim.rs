@@ -7,7 +7,7 @@ use super::batch::Tx;
 use super::facts::{AddressKey, suppressed};
 use super::open::{Charge, Held};
 use super::rows::cut;
-use super::session::{Statement, blob, corrupt, message_list, row, select};
+use super::session::{Statement, bind, blob, corrupt, message_list, select};
 use super::statement::by_ids;
 use super::unit::Unit;
 use crate::domain::id::AttemptId;
@@ -62,7 +62,7 @@ fn begun(
     if again.is_empty() {
         return Ok(HashMap::new());
     }
-    let found = select(tx.session, UNDER_WAY, &row![message_list(again)], |row| {
+    let found = select(tx.session, UNDER_WAY, &bind![message_list(again)], |row| {
         let id = AttemptId::from_slice(blob(row, 0)?)
             .ok_or_else(|| corrupt("an id that is not 16 bytes long"))?;
         Ok((id, row.get(1)?))

@@ -10,7 +10,7 @@ use super::batch::Tx;
 use super::facts::{AddressKey, load_customers};
 use super::locks::{hold, hold_owners};
 use super::rows::{cut, time, to_json, word};
-use super::session::{Row, Session, Statement, corrupt, find_ids, row, select, write};
+use super::session::{Row, Session, Statement, bind, corrupt, find_ids, row, select, write};
 use super::statement::{by_keys, insert};
 use super::unit::Unit;
 use crate::domain::customer::{Customer, CustomerId};
@@ -161,7 +161,7 @@ fn decide_again(
         return Ok(());
     }
     let list = customer_list(shop, ids);
-    let open = find_ids(tx.session, OPEN_BY_CUSTOMER, &row![list])?;
+    let open = find_ids(tx.session, OPEN_BY_CUSTOMER, &bind![list])?;
     let mut unit = Unit::default();
     unit.load(tx, &open)?;
     for open in unit.iter_mut() {
@@ -204,9 +204,9 @@ pub(super) fn suppress(tx: &mut Tx<'_>, dead: &Dead) -> StoreResult<()> {
 pub(super) fn reconsider(tx: &mut Tx<'_>, dead: &Dead) -> StoreResult<()> {
     let (shop, ..) = &dead.address;
     let address = serde_json::to_string(&[&dead.address]).map_err(corrupt)?;
-    let waiting = find_ids(tx.session, OPEN_BY_DIGEST, &row![address])?;
+    let waiting = find_ids(tx.session, OPEN_BY_DIGEST, &bind![address])?;
     let owner = customer_list(shop, &dead.owner);
-    let mut all = find_ids(tx.session, OPEN_BY_CUSTOMER, &row![owner])?;
+    let mut all = find_ids(tx.session, OPEN_BY_CUSTOMER, &bind![owner])?;
     all.extend(&waiting);
     hold_owners(tx, &all)?;
     let mut unit = Unit::default();
@@ -244,7 +244,7 @@ pub(super) fn suppressions(
     shop: &ShopId,
     limit: u32,
 ) -> StoreResult<Vec<Suppression>> {
-    select(session, SUPPRESSIONS, &row![shop, limit], |row| {
+    select(session, SUPPRESSIONS, &bind![shop, limit], |row| {
         Ok(Suppression {
             channel: word(&row.get::<String>(0)?)?,
             digest: row.get(1)?,

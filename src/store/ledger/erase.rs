@@ -11,7 +11,7 @@ use super::facts::digest;
 use super::locks::hold;
 use super::open::{Change, Charge, ERASED_PREFIX, Open};
 use super::rows::{from_json, to_json};
-use super::session::{Row, Statement, find_ids, id_list, row, select};
+use super::session::{Row, Statement, bind, find_ids, id_list, row, select};
 use super::statement::{by_ids, by_keys, delete, update};
 use super::unit::Unit;
 use crate::domain::customer::CustomerId;
@@ -74,15 +74,15 @@ pub(super) fn run(
     hold(tx, &both.into())?;
     call_off_open(tx, shop, id, now)?;
     let list = customer_list(shop, [id]);
-    let open = find_ids(tx.session, OPEN_BY_CUSTOMER, &row![&list])?;
-    let ended = find_ids(tx.session, ENDED_BY_CUSTOMER, &row![list])?;
+    let open = find_ids(tx.session, OPEN_BY_CUSTOMER, &bind![&list])?;
+    let ended = find_ids(tx.session, ENDED_BY_CUSTOMER, &bind![list])?;
     let all: Vec<_> = open.iter().chain(&ended).copied().collect();
     for some in all.chunks(AT_ONCE) {
         anonymise(tx, some, &pseudonym)?;
     }
     let mut known = 0;
     for statement in DROPS {
-        known += tx.session.execute(&statement, &row![shop, id])?;
+        known += tx.session.execute(&statement, &bind![shop, id])?;
     }
     tx.scrub = true;
     let count = u32::try_from(all.len()).unwrap_or(u32::MAX);
@@ -96,7 +96,7 @@ fn call_off_open(
     now: Timestamp,
 ) -> StoreResult<()> {
     let list = customer_list(shop, [id]);
-    let open = find_ids(tx.session, OPEN_BY_CUSTOMER, &row![list])?;
+    let open = find_ids(tx.session, OPEN_BY_CUSTOMER, &bind![list])?;
     let mut unit = Unit::default();
     unit.load(tx, &open)?;
     for open in unit.iter_mut() {
@@ -115,7 +115,7 @@ fn forget_charge(open: &mut Open) {
 
 fn anonymise(tx: &mut Tx<'_>, ids: &[NotificationId], pseudonym: &CustomerId) -> StoreResult<()> {
     let list = id_list(ids);
-    let details = select(tx.session, DETAILS, &row![&list], |row| {
+    let details = select(tx.session, DETAILS, &bind![&list], |row| {
         let id = row.get::<Vec<u8>>(0)?;
         let intent: Intent = from_json(&row.get::<String>(1)?)?;
         let decision: Option<Decision> = row
@@ -133,7 +133,7 @@ fn anonymise(tx: &mut Tx<'_>, ids: &[NotificationId], pseudonym: &CustomerId) ->
         .map(|id| row![pseudonym, "", "", "", id.as_bytes()])
         .collect();
     let contents = ids.iter().map(|id| row![id.as_bytes()]).collect();
-    let messages = select(tx.session, MESSAGES, &row![list], |row| {
+    let messages = select(tx.session, MESSAGES, &bind![list], |row| {
         row.get::<Vec<u8>>(0)
     })?;
     let messages: Vec<_> = messages.iter().map(Vec::as_slice).collect();

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::open::is_newer;
 use super::rows::{from_json, notification_id, time, word};
-use super::session::{Found, Session, Statement, blob, row, select};
+use super::session::{Found, Session, Statement, bind, blob, row, select};
 use super::statement::by_keys;
 use crate::domain::budget::Usage;
 use crate::domain::channel::Channel;
@@ -270,7 +270,7 @@ impl Facts {
     }
 
     fn load_outcomes(&mut self, session: &mut dyn Session, keys: String) -> StoreResult<()> {
-        select(session, OUTCOMES, &row![keys], |row| {
+        select(session, OUTCOMES, &bind![keys], |row| {
             self.outcomes
                 .entry(read_key(row)?)
                 .or_default()
@@ -291,7 +291,7 @@ impl Facts {
             .map(|one| one.identity.shop.as_str())
             .collect();
         let shops = Value::from_iter(shops.into_iter().map(|shop| [shop])).to_string();
-        select(session, PAUSES, &row![shops, now], |row| {
+        select(session, PAUSES, &bind![shops, now], |row| {
             let until = row.get::<Option<i64>>(4)?.map(time).transpose()?;
             self.pauses
                 .entry(ShopId::new(row.get::<String>(0)?))
@@ -334,7 +334,7 @@ impl Facts {
             return Ok(());
         }
         let list = serde_json::to_value(keys).unwrap_or_default().to_string();
-        select(session, MARKS, &row![list], |row| {
+        select(session, MARKS, &bind![list], |row| {
             let (shop, customer) = read_key(row)?;
             let caller = CallerId::new(row.get::<String>(2)?);
             let mark = Mark {
@@ -362,7 +362,7 @@ impl Facts {
             return Ok(());
         }
         let list = serde_json::to_value(keys).unwrap_or_default().to_string();
-        select(session, ONCE, &row![list], |row| {
+        select(session, ONCE, &bind![list], |row| {
             let shop = ShopId::new(row.get::<String>(0)?);
             let caller = CallerId::new(row.get::<String>(2)?);
             let first = notification_id(blob(row, 3)?)?;
@@ -390,7 +390,7 @@ pub(super) fn suppressed(
         return Ok(HashMap::new());
     }
     let list = serde_json::to_value(keys).unwrap_or_default().to_string();
-    let found = select(session, SUPPRESSED, &row![list], |row| {
+    let found = select(session, SUPPRESSED, &bind![list], |row| {
         let key = (
             ShopId::new(row.get::<String>(0)?),
             word(&row.get::<String>(1)?)?,
@@ -406,7 +406,7 @@ pub(super) fn load_customers(
     session: &mut dyn Session,
     keys: String,
 ) -> StoreResult<Vec<(CustomerKey, Customer)>> {
-    select(session, CUSTOMERS, &row![keys], |row| {
+    select(session, CUSTOMERS, &bind![keys], |row| {
         let key = read_key(row)?;
         let customer = Customer {
             id: key.1.clone(),

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use super::batch::Tx;
 use super::facts::CustomerKey;
-use super::session::{Dialect, Session, Statement, corrupt, id_list, row, select};
+use super::session::{Dialect, Session, Statement, bind, corrupt, id_list, select};
 use super::statement::by_ids;
 use crate::domain::id::NotificationId;
 use crate::domain::shop::{CustomerId, ShopId};
@@ -35,7 +35,7 @@ pub(super) fn owners(
     session: &mut dyn Session,
     ids: &[NotificationId],
 ) -> StoreResult<BTreeSet<CustomerKey>> {
-    let owners = select(session, OWNERS, &row![id_list(ids)], |row| {
+    let owners = select(session, OWNERS, &bind![id_list(ids)], |row| {
         let shop = ShopId::new(row.get::<String>(0)?);
         Ok((shop, CustomerId::new(row.get::<String>(1)?)))
     })?;
@@ -48,8 +48,8 @@ pub(super) fn hold(tx: &mut Tx<'_>, customers: &BTreeSet<CustomerKey>) -> StoreR
         return Ok(());
     }
     let list = serde_json::to_string(customers).map_err(corrupt)?;
-    tx.session.execute(&MAKE, &row![&list])?;
-    select(tx.session, HOLD, &row![list], |_| Ok(())).map(drop)
+    tx.session.execute(&MAKE, &bind![&list])?;
+    select(tx.session, HOLD, &bind![list], |_| Ok(())).map(drop)
 }
 
 /// Holds the customers of these notifications.

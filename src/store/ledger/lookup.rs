@@ -7,7 +7,7 @@ use super::rows::{
     self, Head, Letter, from_json, head_columns, message_columns, notification_id, time, word,
 };
 use super::session::{
-    Cell, Dialect, Found, Session, Statement, blob, find_ids, id_list, row, select,
+    Cell, Dialect, Found, Session, Statement, bind, blob, find_ids, id_list, row, select,
 };
 use super::statement::by_ids;
 use crate::domain::filter::{Field, Filter, Operator};
@@ -80,11 +80,11 @@ pub(super) fn notifications(
     } else {
         (OPEN_WITHOUT_ATTACHMENTS, ENDED_WITHOUT_ATTACHMENTS)
     };
-    let mut found = select(session, open, &row![id_list(ids)], notification)?;
+    let mut found = select(session, open, &bind![id_list(ids)], notification)?;
     if found.len() < ids.len() {
         let missing: BTreeSet<_> = found.iter().map(|one| one.id).collect();
         let missing = id_list(ids.difference(&missing));
-        found.extend(select(session, ended, &row![missing], notification)?);
+        found.extend(select(session, ended, &bind![missing], notification)?);
     }
     Ok(found)
 }
@@ -142,7 +142,7 @@ fn records(
     let list = id_list(notifications.iter().map(|notification| &notification.id));
     let mut messages: HashMap<NotificationId, Vec<Message>> = HashMap::new();
     let mut attempts: HashMap<NotificationId, Vec<Attempt>> = HashMap::new();
-    select(session, MESSAGES, &row![&list], |row| {
+    select(session, MESSAGES, &bind![&list], |row| {
         let message = Letter::read(row)?.message;
         messages
             .entry(message.notification)
@@ -150,7 +150,7 @@ fn records(
             .push(message);
         Ok(())
     })?;
-    select(session, ATTEMPTS, &row![list], |row| {
+    select(session, ATTEMPTS, &bind![list], |row| {
         let of = notification_id(blob(row, 9)?)?;
         attempts.entry(of).or_default().push(rows::attempt(row)?);
         Ok(())

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::facts::{customer_key, load_customers, with_contact};
 use super::lookup;
 use super::rows::{Letter, message_columns, time};
-use super::session::{Dialect, Session, Statement, blob, corrupt, message_list, row, select};
+use super::session::{Dialect, Session, Statement, bind, blob, corrupt, message_list, row, select};
 use super::statement::by_ids;
 use crate::domain::channel::{Channel, Lane};
 use crate::domain::customer::Customer;
@@ -90,7 +90,7 @@ pub(super) fn work(session: &mut dyn Session, messages: &[MessageId]) -> StoreRe
     let letters = select(
         session,
         OPEN_MESSAGES,
-        &row![message_list(messages)],
+        &bind![message_list(messages)],
         Letter::read,
     )?;
     let ids: BTreeSet<_> = letters
@@ -130,8 +130,8 @@ pub(super) fn next_due(session: &mut dyn Session) -> StoreResult<Option<Timestam
     let lanes = json!(Lane::ALL).to_string();
     let channels = json!(Channel::ALL).to_string();
     let least = |found: Vec<Option<i64>>| found.into_iter().flatten().min();
-    let task = select(session, NEXT_TASK, &row![&lanes], |row| row.get(0))?;
-    let message = select(session, NEXT_MESSAGE, &row![lanes, channels], |row| {
+    let task = select(session, NEXT_TASK, &bind![&lanes], |row| row.get(0))?;
+    let message = select(session, NEXT_MESSAGE, &bind![lanes, channels], |row| {
         row.get(0)
     })?;
     least(task.into_iter().chain(message).collect())
@@ -170,13 +170,13 @@ pub(super) fn publish_again(
     let micros = i64::try_from(older_than.as_micros()).map_err(corrupt)?;
     session.execute(
         &PUBLISH_AGAIN,
-        &row![channel.as_str(), lane.as_str(), micros],
+        &bind![channel.as_str(), lane.as_str(), micros],
     )
 }
 
 pub(super) fn not_published(session: &mut dyn Session, messages: &[MessageId]) -> StoreResult<()> {
     if session.dialect() == Dialect::Postgres && !messages.is_empty() {
-        session.execute(&NOT_PUBLISHED, &row![message_list(messages)])?;
+        session.execute(&NOT_PUBLISHED, &bind![message_list(messages)])?;
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use super::facts::{Facts, customer_key};
 use super::locks::owners;
 use super::lookup;
 use super::rows::Task;
-use super::session::{Statement, corrupt, find_ids, row};
+use super::session::{Statement, bind, corrupt, find_ids};
 use super::statement::by_keys;
 use super::unit::Unit;
 use crate::domain::channel::Lane;
@@ -53,7 +53,7 @@ pub(super) fn run(
     let list = serde_json::to_value(customers)
         .map_err(corrupt)?
         .to_string();
-    let mut all = find_ids(tx.session, WAITERS, &row![list])?;
+    let mut all = find_ids(tx.session, WAITERS, &bind![list])?;
     all.extend(&due);
     let mut unit = Unit::default();
     unit.load(tx, &all)?;
@@ -95,7 +95,7 @@ fn due(tx: &mut Tx<'_>, now: Timestamp, limit: u32) -> StoreResult<Vec<Notificat
         if room <= 0 {
             break;
         }
-        due.extend(find_ids(tx.session, DUE, &row![lane.as_str(), now, room])?);
+        due.extend(find_ids(tx.session, DUE, &bind![lane.as_str(), now, room])?);
     }
     Ok(due)
 }

@@ -167,13 +167,21 @@ impl<T: Into<Self>> From<Option<T>> for Cell {
     }
 }
 
-/// Values to be bound, in the order of the statement's parameters.
+/// A row to be written, its values in the order of the statement's parameters.
 macro_rules! row {
     ($($value:expr),* $(,)?) => {
         vec![$($crate::store::ledger::session::Cell::from($value)),*]
     };
 }
 pub(in crate::store) use row;
+
+/// The parameters of one statement, in their order.
+macro_rules! bind {
+    ($($value:expr),* $(,)?) => {
+        [$($crate::store::ledger::session::Cell::from($value)),*]
+    };
+}
+pub(in crate::store) use bind;
 
 /// A row to be written.
 pub(in crate::store) type Row = Vec<Cell>;

@@ -9,7 +9,7 @@ use super::batch::Tx;
 use super::customers::{self, Dead};
 use super::open::Open;
 use super::rows::{Task, cut, message_id, notification_id};
-use super::session::{Dialect, Statement, blob, find_ids, row, select};
+use super::session::{Dialect, Statement, bind, blob, find_ids, row, select};
 use super::unit::Unit;
 use crate::domain::channel::Category;
 use crate::domain::id::{MessageId, NotificationId};
@@ -212,7 +212,7 @@ pub(super) fn take_over(
     unit.flush(tx)?;
     if tx.session.dialect() == Dialect::Postgres {
         let limit = i64::try_from(dead_after.as_micros()).unwrap_or(i64::MAX);
-        tx.session.execute(&CLEAR_DEAD, &row![limit])?;
+        tx.session.execute(&CLEAR_DEAD, &bind![limit])?;
     }
     Ok(taken.len())
 }
@@ -231,7 +231,7 @@ fn orphans(tx: &mut Tx<'_>, dead_after: Duration) -> StoreResult<Vec<(Notificati
 pub(super) fn end_expired(tx: &mut Tx<'_>, now: Timestamp) -> StoreResult<usize> {
     let mut ids = Vec::new();
     for statement in [HELD, EXPIRED] {
-        ids.extend(find_ids(tx.session, statement, &row![now])?);
+        ids.extend(find_ids(tx.session, statement, &bind![now])?);
     }
     let mut unit = Unit::default();
     unit.load(tx, &ids)?;

@@ -4,6 +4,7 @@ use super::lookup::page;
 use super::session::{Dialect, Statement};
 use super::{
     accept, cancel, claim, customers, erase, facts, locks, lookup, pending, plan, settle, unit,
+    writes,
 };
 use crate::domain::filter::{Field, Filter};
 use crate::domain::id::{Ids, NotificationId};
@@ -76,17 +77,17 @@ pub(in crate::store) fn statements() -> Vec<Statement<'static>> {
         settle::EXPIRED,
         settle::HELD,
         unit::BY_MESSAGE,
-        unit::COUNT,
-        unit::DELETE_OPEN,
-        unit::INSERT_EVENT,
-        unit::END_ATTEMPT,
+        writes::COUNT,
+        writes::DELETE_OPEN,
+        writes::INSERT_EVENT,
+        writes::END_ATTEMPT,
         unit::LOAD_HEADS,
         unit::LOAD_MESSAGES,
-        unit::MOVE_USAGE,
-        unit::RELEASE,
-        unit::UPDATE_DETAIL,
-        unit::UPDATE_MESSAGE,
-        unit::UPDATE_OPEN,
+        writes::MOVE_USAGE,
+        writes::RELEASE,
+        writes::UPDATE_DETAIL,
+        writes::UPDATE_MESSAGE,
+        writes::UPDATE_OPEN,
         super::BUNDLE,
         super::BUNDLES_IN_USE,
     ];

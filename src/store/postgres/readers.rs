@@ -12,9 +12,11 @@ use crate::store::StoreResult;
 use crate::store::ledger::batch::{WAITING_MAX, closed};
 use crate::store::ledger::session::corrupt;
 
+/// A read with the place for its answer.
+type Read = Box<dyn FnOnce(&mut PgSession) + Send>;
+
 enum Job {
-    /// A read with the place for its answer.
-    Read(Box<dyn FnOnce(&mut PgSession) + Send>),
+    Read(Read),
     Close,
 }
 
@@ -34,7 +36,7 @@ impl Readers {
     /// When the system gives no thread.
     pub(super) fn start(
         sessions: Vec<PgSession>,
-        at_end: impl Clone + Send + 'static,
+        at_end: &(impl Clone + Send + 'static),
     ) -> std::io::Result<Self> {
         let (jobs, waiting) = mpsc::channel(WAITING_MAX);
         let waiting: Arc<Mutex<mpsc::Receiver<Job>>> = Arc::new(Mutex::new(waiting));
@@ -87,7 +89,7 @@ impl Readers {
 }
 
 /// Waits for a read; `None` when it was closed and nothing waits any more.
-fn next(waiting: &Mutex<mpsc::Receiver<Job>>) -> Option<Box<dyn FnOnce(&mut PgSession) + Send>> {
+fn next(waiting: &Mutex<mpsc::Receiver<Job>>) -> Option<Read> {
     let mut waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
     loop {
         match waiting.blocking_recv()? {

@@ -11,7 +11,7 @@ use super::session::PgSession;
 use crate::domain::hex::hex;
 use crate::domain::id::{ProcessId, secret_bytes};
 use crate::store::StoreResult;
-use crate::store::ledger::session::{Session as _, Statement, row};
+use crate::store::ledger::session::{Session as _, Statement, bind, row};
 
 /// What brought the schema to where it is, in order. What has been released is never changed; a later step only adds, because the
 /// version before runs beside it for a while.
@@ -138,7 +138,7 @@ pub(super) fn identify(
             "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO NOTHING",
         );
         session
-            .execute(&statement, &row![name, value.as_slice()])
+            .execute(&statement, &bind![name, value.as_slice()])
             .map_err(OpenError::Database)?;
     }
     let secret = meta(session, "secret").map_err(OpenError::Database)?;
@@ -152,7 +152,7 @@ pub(super) fn identify(
 fn meta(session: &mut PgSession, name: &str) -> StoreResult<Vec<u8>> {
     let mut value = Vec::new();
     let statement = Statement::same("SELECT value FROM meta WHERE name = ?");
-    session.select(&statement, &row![name], &mut |found| {
+    session.select(&statement, &bind![name], &mut |found| {
         value = found.0.bytes(0)?.unwrap_or_default().to_vec();
         Ok(())
     })?;
