@@ -4,6 +4,7 @@
 //! Needs the feature `failpoints`.
 
 #[path = "faults/gateway.rs"]
+#[expect(dead_code, reason = "shared with tests that use more of it")]
 mod gateway;
 #[path = "support/http_fake.rs"]
 #[expect(dead_code, reason = "shared with tests that use more of it")]

@@ -14,6 +14,9 @@ mod promises;
 mod proxy;
 #[path = "support/rabbitmq.rs"]
 mod rabbitmq;
+#[path = "support/postgres.rs"]
+#[expect(dead_code, reason = "each test file uses its part of it")]
+mod server;
 #[path = "support/skip.rs"]
 #[expect(dead_code, reason = "each test file uses its part of it")]
 mod skip;

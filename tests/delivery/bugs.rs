@@ -16,6 +16,7 @@ use tidings::domain::draft::{ContactDraft, Draft, Recipient};
 use tidings::domain::id::{Ids, MessageId, NotificationId};
 use tidings::domain::intent::Variables;
 use tidings::domain::notification::{AttemptResult, Record};
+use tidings::domain::pulse::Pulse;
 use tidings::domain::reason::{Reason, State, Status};
 use tidings::domain::shop::Identity;
 use tidings::gate::Gates;
@@ -119,6 +120,7 @@ impl Shop {
             gates: gates.clone(),
             clock: time.clone(),
             ids: ids.clone(),
+            pulse: Arc::new(Pulse::alone()),
         });
         let stop = CancellationToken::new();
         let relay = Relay::new(

@@ -69,9 +69,15 @@ async fn two_shops(folder: &std::path::Path) -> (String, tokio::sync::oneshot::S
     let health = Health::new(Vec::new()).await;
     tokio::spawn(async move {
         let shutdown = async move { drop(stopped.await) };
-        api::serve(listener, doors, api::Settings::default(), health, shutdown)
-            .await
-            .unwrap();
+        api::serve(
+            listener,
+            Some(doors),
+            api::Settings::default(),
+            health,
+            shutdown,
+        )
+        .await
+        .unwrap();
     });
     (address, stop)
 }

@@ -9,6 +9,7 @@ use tidings::catalog::{Catalog, Source};
 use tidings::domain::breaker::{MOST_FAILURES, Sign};
 use tidings::domain::channel::{Channel, Lane};
 use tidings::domain::clock::{Clock, SystemClock};
+use tidings::domain::pulse::Pulse;
 use tidings::gate::Gates;
 use tidings::queue::memory::MemoryQueue;
 use tidings::queue::rabbitmq::{RabbitQueue, Settings};
@@ -139,6 +140,7 @@ async fn a_worker_behind_a_shut_gate_keeps_no_job() {
         gates: gates.clone(),
         clock: Arc::new(SystemClock),
         ids: fixture.ids.clone(),
+        pulse: Arc::new(Pulse::alone()),
     });
     let gate = gates.of(Channel::Email).unwrap();
     for _ in 0..MOST_FAILURES {
