@@ -177,6 +177,7 @@ impl Config {
     /// Asks every question before any answer is used, so that all faults are told at once.
     fn read(reader: &mut Reader) -> Option<Self> {
         let callers = callers::read(reader);
+        let roles = reader.origin("server.roles");
         let server = Server::read(reader, &callers);
         let store = Store::read(reader);
         let queue = Queue::read(reader);
@@ -185,7 +186,7 @@ impl Config {
         let telemetry = Telemetry::read(reader);
         let providers = providers::read(reader);
         if let (Some(server), Some(store), Some(queue)) = (&server, &store, &queue) {
-            refuse_alone(reader, server, store, queue);
+            refuse_alone(reader, &roles, server, store, queue);
         }
         Some(Self {
             server: server?,
@@ -201,15 +202,20 @@ impl Config {
 }
 
 /// Processes that share the work share where it lies.
-fn refuse_alone(reader: &mut Reader, server: &Server, store: &Store, queue: &Queue) {
+fn refuse_alone(
+    reader: &mut Reader,
+    origin: &Origin,
+    server: &Server,
+    store: &Store,
+    queue: &Queue,
+) {
     let shared = matches!(
         (&store.kind, &queue.kind),
         (StoreKind::Postgres(_), QueueKind::Rabbitmq(_))
     );
     if server.roles != Roles::ALL && !shared {
-        let origin = reader.origin("server.roles");
         let what = "leave work to other processes, which share a store and a queue with this one: set store.kind = \"postgres\" and queue.kind = \"rabbitmq\"";
-        reader.fault(&origin, "server.roles", what);
+        reader.fault(origin, "server.roles", what);
     }
 }
 

@@ -16,7 +16,8 @@ fn every_row_is_there_and_names_tests_that_exist() {
         else {
             continue;
         };
-        assert!(rows.insert(number), "two rows {number}");
+        // What is done about one of them may take several rows.
+        rows.insert(number);
         let tests: Vec<&str> = line
             .split('`')
             .filter(|word| word.starts_with("tests/"))
@@ -37,6 +38,6 @@ fn every_row_is_there_and_names_tests_that_exist() {
             );
         }
     }
-    let expected: BTreeSet<u32> = (1..=15).chain(27..=45).chain(63..=69).collect();
+    let expected: BTreeSet<u32> = (1..=15).chain(27..=45).chain(63..=69).chain([84]).collect();
     assert_eq!(rows, expected);
 }

@@ -46,7 +46,7 @@ fn fill(server: &server::Server) {
             "usage SELECT 's', 'u' || i % 5000, {}, i, 'marketing', 't', 't', ''",
             id("n")
         ),
-        format!("collapse SELECT 's', 'u' || i, 'k', i, {}", id("n")),
+        format!("collapse SELECT 's', 'u' || i, 'c', 'k', i, {}", id("n")),
         format!("once_key SELECT 's', 'd' || i, 'c', {}", id("n")),
         format!("request SELECT 's', 'c', 'r' || i, 'x', {}, i", id("n")),
         "customer SELECT 's', 'u' || i, '{}', '{}', 1, i".to_owned(),
