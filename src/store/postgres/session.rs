@@ -140,6 +140,7 @@ impl PgSession {
             Ok(answer) => answer.map_err(StoreError::from),
             Err(_) => {
                 self.link = None;
+                self.connector.fell_silent();
                 Err(StoreError::Unavailable(Box::new(TooLong(deadline))))
             }
         };
