@@ -370,10 +370,17 @@ impl Server {
 
     /// Stops all of it where it stands; [`Server::go_on`] lets it go on.
     pub(crate) fn freeze(&self) {
-        // The first one first: from then on there are no new ones.
+        // The first one first: from then on there are no new ones. The system's list of children may leave one out while another
+        // of them ends, so it is read until it stays the same.
         Self::signal(self.pid(), "-STOP");
-        for pid in self.pids() {
-            Self::signal(pid, "-STOP");
+        let mut stopped = Vec::new();
+        loop {
+            let all = self.pids();
+            if all == stopped {
+                return;
+            }
+            all.iter().for_each(|pid| Self::signal(*pid, "-STOP"));
+            stopped = all;
         }
     }
 

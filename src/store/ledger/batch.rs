@@ -219,12 +219,16 @@ fn collect(
     }
 }
 
+fn guarded(work: impl FnOnce() -> StoreResult<()>) -> StoreResult<()> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+        event::task_panicked("store");
+        Err(corrupt("an operation of the store panicked"))
+    })
+}
+
 /// Runs a batch in the transaction that has begun. A bug in one operation costs that operation, not the writer.
 pub(in crate::store) fn run(tx: &mut Tx<'_>, batch: &mut Batch) -> StoreResult<()> {
-    catch_unwind(AssertUnwindSafe(|| batch.run(tx))).map_err(|_| {
-        event::task_panicked("store");
-        corrupt("an operation of the store panicked")
-    })??;
+    guarded(|| batch.run(tx))?;
     if failpoint::is_on(Mutant::AnswerBeforeCommit) {
         std::mem::take(&mut batch.accepts)
             .into_iter()
@@ -240,10 +244,11 @@ pub(in crate::store) fn run(tx: &mut Tx<'_>, batch: &mut Batch) -> StoreResult<(
 /// Decides again, in the transaction that has begun, what waits for addresses that were found dead by one that has been committed.
 /// Nothing is lost without it: a claim looks at the list too. In one transaction with what found them it would lock in the wrong order.
 pub(in crate::store) fn reconsider(tx: &mut Tx<'_>, dead: &[Dead]) -> StoreResult<()> {
-    for one in dead {
-        customers::reconsider(tx, one)?;
-    }
-    tell(tx)
+    guarded(|| {
+        dead.iter()
+            .try_for_each(|one| customers::reconsider(tx, one))?;
+        tell(tx)
+    })
 }
 
 /// Operations that share a commit, the hot ones grouped by kind, because a group is done in a constant number of statements.

@@ -219,6 +219,13 @@ impl Connector {
         made
     }
 
+    /// A connection got no answer: what waits behind it need not find that out one by one.
+    pub(super) fn fell_silent(&self) {
+        let mut outage = self.outage();
+        outage.failures = outage.failures.max(1);
+        outage.last = Some(Stopwatch::start());
+    }
+
     fn outage(&self) -> std::sync::MutexGuard<'_, Outage> {
         self.outage.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -81,7 +81,7 @@ pub(super) fn grade(error: &StoreError) -> Grade {
     }
 }
 
-/// Whether the connection is gone, so that nothing was committed by a transaction whose end was not asked for.
+/// Whether the connection is gone or of no use any more; nothing was committed by a transaction whose end was not asked for.
 pub(super) fn is_cut(error: &StoreError) -> bool {
     let StoreError::Unavailable(source) = error else {
         return false;
@@ -91,6 +91,12 @@ pub(super) fn is_cut(error: &StoreError) -> bool {
         .is_some_and(|error| match error.code() {
             // Without a code it is not the server that speaks: the stream has ended or failed.
             None => true,
-            Some(code) => code.code().starts_with("57P") || code.code().starts_with("08"),
+            // It ends, it has waited too long for us, or it only reads, as one does that is no longer the first of its kind.
+            Some(code) => {
+                let code = code.code();
+                code.starts_with("57P")
+                    || code.starts_with("08")
+                    || ["25006", "25P03"].contains(&code)
+            }
         })
 }

@@ -36,6 +36,8 @@ pub(super) struct PgSession {
     begin: Option<&'static str>,
     /// The connection was there before this transaction.
     reused: bool,
+    /// The end of the transaction was asked for: whether it was committed is not known until the answer comes.
+    committing: bool,
     deadline: Duration,
 }
 
@@ -59,6 +61,7 @@ impl PgSession {
             link: None,
             begin: None,
             reused: false,
+            committing: false,
             deadline: STATEMENT,
         })
     }
@@ -76,6 +79,7 @@ impl PgSession {
     /// Makes the connection when there is none; returns whether it is new.
     pub(super) fn connect(&mut self) -> StoreResult<bool> {
         self.reused = self.link.is_some();
+        self.committing = false;
         self.begin = None;
         if self.link.is_none() {
             let client = self.connector.connect(&self.runtime)?;
@@ -92,6 +96,7 @@ impl PgSession {
         if self.begin.take().is_some() {
             return Ok(());
         }
+        self.committing = true;
         self.command("COMMIT")
     }
 
@@ -104,7 +109,7 @@ impl PgSession {
 
     /// Whether `error` came of a connection that had gone away before it was used: then nothing has happened, and a new one may do.
     pub(super) fn was_stale(&self, error: &StoreError) -> bool {
-        self.reused && self.link.is_none() && is_cut(error)
+        self.reused && !self.committing && self.link.is_none() && is_cut(error)
     }
 
     /// Runs statements without parameters.
@@ -135,6 +140,7 @@ impl PgSession {
             Ok(answer) => answer.map_err(StoreError::from),
             Err(_) => {
                 self.link = None;
+                self.connector.fell_silent();
                 Err(StoreError::Unavailable(Box::new(TooLong(deadline))))
             }
         };
