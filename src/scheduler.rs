@@ -21,6 +21,9 @@ const BATCH: u32 = 256;
 /// How often it is looked for processes that have died.
 const LOOK: Duration = Duration::from_secs(2);
 
+/// How often room is made in the store for what will end later.
+const ROOM: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// What becomes of an attempt whose outcome nobody knows, by its category.
 pub type Rule = Arc<dyn Fn(Category) -> UnknownRule + Send + Sync>;
 
@@ -42,6 +45,7 @@ pub struct Scheduler {
     plans: Arc<dyn Plans>,
     clock: Arc<dyn Clock>,
     inheritance: Option<Inheritance>,
+    room_made: Option<Stopwatch>,
 }
 
 impl Scheduler {
@@ -52,6 +56,7 @@ impl Scheduler {
             plans,
             clock,
             inheritance: None,
+            room_made: None,
         }
     }
 
@@ -95,6 +100,10 @@ impl Scheduler {
             }
         }
         while !stop.is_cancelled() && self.store.end_expired(self.clock.now()).await? > 0 {}
+        if self.room_made.is_none_or(|made| made.elapsed() >= ROOM) {
+            self.store.make_room(self.clock.now()).await?;
+            self.room_made = Some(Stopwatch::start());
+        }
         self.inherit().await
     }
 

@@ -315,8 +315,12 @@ fn settings_in_blocks_are_taken() {
         "[providers.discord.main]",
         "[providers.smtp.main]",
         "[providers.twilio.main]",
+        "[queue.rabbitmq]",
+        "[queue]",
         "[server.tls]",
         "[server]",
+        "[store.postgres]",
+        "[store]",
     ];
     assert_eq!(kinds.iter().map(String::as_str).collect::<Vec<_>>(), wanted);
 }
