@@ -71,6 +71,16 @@ async fn roles_in_processes_of_their_own_do_the_work_of_one() {
     assert_eq!(status, 404, "a worker shows no pages");
     let (status, _) = site::get(&site.console(4), "/").await;
     assert_eq!(status, 200);
+    // Workers need the broker; intake does not.
+    site.broker.kill();
+    let (code, why) = site::until(&site.console(1), 503).await;
+    assert_eq!(
+        (code, why.as_str()),
+        (503, "not ready: the queue cannot be reached\n")
+    );
+    assert_eq!(site::serving(&site.grpc(1)).await, Some(false));
+    assert_eq!(ready(&site.console(0)).await.0, 200);
+    assert_eq!(site::serving(&ingest).await, Some(true));
     for status in site.stop(END).await {
         assert!(status.is_some_and(|status| status.success()), "{status:?}");
     }
@@ -94,6 +104,29 @@ async fn replicas_that_are_killed_lose_nothing() {
     }
     site.taken(300).await;
     assert!(site.in_flight() > 0, "nothing was under way at any kill");
+    let door = site.grpc(0);
+    let verdict = site.judged(&door).await;
+    println!("{verdict:?}");
+    assert_eq!(verdict.faults, [""; 0]);
+    assert_eq!((verdict.lost, verdict.unexplained), (0, 0));
+}
+
+/// F20: whoever was paused for so long that others took over goes on and sends nothing of that.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_paused_process_sends_nothing_that_was_taken_over() {
+    let Some(mut site) = Site::open().await else {
+        return;
+    };
+    for _ in 0..2 {
+        site.start(&[]).await;
+    }
+    site.open_doors().await;
+    site.taken(200).await;
+    site.pause(0, Duration::from_secs(60)).await;
+    assert!(site.in_flight() > 0, "nothing was under way");
+    site.open_doors().await;
+    let before = site.load.count();
+    site.taken(before + 200).await;
     let door = site.grpc(0);
     let verdict = site.judged(&door).await;
     println!("{verdict:?}");

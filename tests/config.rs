@@ -279,7 +279,7 @@ fn wrong_types_and_ranges_are_told_with_what_is_right() {
         ),
         (
             "[workers]\nchannels = [\"fax\"]",
-            "has \"fax\"; give some of sms, email, chat",
+            "has \"fax\"; give some of email, sms, chat",
         ),
         (
             "[workers]\nlanes = [\"slow\"]",

@@ -37,6 +37,12 @@ use crate::telemetry;
 use crate::web::{self, About, Console};
 use crate::worker::{self, Worker};
 
+/// How often health is brought up to date.
+const HEALTH: Duration = Duration::from_secs(1);
+
+/// Whether a process does its work, or what keeps it from that.
+type Readiness = Arc<dyn Fn() -> Result<(), &'static str> + Send + Sync>;
+
 /// How long the queue may take to hear the last acknowledgements.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
@@ -158,6 +164,11 @@ impl Gateway {
             parts.doors(),
             parts.settings(),
             health.clone(),
+            running.doors.clone(),
+        ));
+        running.door_tasks.spawn(tell_health(
+            health.clone(),
+            parts.readiness(),
             running.doors.clone(),
         ));
         let about = About {
@@ -351,7 +362,7 @@ impl Parts {
     }
 
     /// What this process needs to do its work: the store, and its workers the queue. Intake goes on without a broker.
-    fn readiness(&self) -> Arc<dyn Fn() -> Result<(), &'static str> + Send + Sync> {
+    fn readiness(&self) -> Readiness {
         let (serving, pulse) = (self.serving.clone(), self.pulse.clone());
         let works = self.config.server.roles.worker && !self.config.server.roles.ingest;
         let connection = self.queue.connection();
@@ -394,6 +405,24 @@ async fn grpc_door(
         api::serve(listener, doors, settings, health, closing.cancelled_owned()).await
     {
         tracing::error!("the gRPC door failed: {error}");
+    }
+}
+
+/// Lets gRPC health say what `/readyz` says, until the doors close.
+async fn tell_health(health: api::Health, ready: Readiness, closing: CancellationToken) {
+    let mut was = true;
+    loop {
+        tokio::select! {
+            () = closing.cancelled() => return,
+            () = tokio::time::sleep(HEALTH) => {}
+        }
+        let now = ready().is_ok();
+        if now && !was {
+            health.serving().await;
+        } else if was && !now {
+            health.not_serving().await;
+        }
+        was = now;
     }
 }
 

@@ -166,6 +166,39 @@ impl Site {
         let process = killed.process.clone();
         assert!(killed.kill().await, "it died by itself");
         self.open_doors().await;
+        for order in self.handed_over_by(&process) {
+            *self.handing_over.entry(order).or_default() += 1;
+        }
+    }
+
+    /// `SIGSTOP`, until what it was handing over was taken over, then `SIGCONT`. Calls go to the others meanwhile.
+    pub(crate) async fn pause(&mut self, place: usize, patience: Duration) {
+        let paused = &self.replicas[place];
+        let process = paused.process.clone();
+        paused.signal("-STOP").await;
+        let others = self.replicas.iter().filter(|one| one.process != process);
+        let doors: Vec<_> = others.map(|one| one.grpc.as_str()).collect();
+        self.load.open_all(&doors).await;
+        // Statements that were on their way.
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        for order in self.handed_over_by(&process) {
+            *self.handing_over.entry(order).or_default() += 1;
+        }
+        let waited = Stopwatch::start();
+        while !self.handed_over_by(&process).is_empty() {
+            assert!(
+                waited.elapsed() < patience,
+                "nobody takes over\n{}",
+                self.log()
+            );
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        println!("taken over after {:?}", waited.elapsed());
+        self.replicas[place].signal("-CONT").await;
+    }
+
+    /// The orders that this process is handing over, by the database.
+    fn handed_over_by(&self, process: &str) -> Vec<u64> {
         let found = self.database.sql(
             DATABASE,
             &format!(
@@ -173,12 +206,7 @@ impl Site {
                  WHERE m.state = 'sending' AND m.process = '{process}'"
             ),
         );
-        for reference in found.lines() {
-            *self
-                .handing_over
-                .entry(shop::order_of_reference(reference))
-                .or_default() += 1;
-        }
+        found.lines().map(shop::order_of_reference).collect()
     }
 
     /// How many attempts were under way at all kills together.
@@ -311,4 +339,29 @@ pub(crate) async fn get(console: &str, path: &str) -> (u16, String) {
 /// What a process says of its readiness.
 pub(crate) async fn ready(console: &str) -> (u16, String) {
     get(console, "/readyz").await
+}
+
+/// What a process says of its readiness once it answers with this status, or after 30 s.
+pub(crate) async fn until(console: &str, status: u16) -> (u16, String) {
+    let waited = Stopwatch::start();
+    loop {
+        let answer = ready(console).await;
+        if answer.0 == status || waited.elapsed() > Duration::from_secs(30) {
+            // Health by gRPC follows within a second.
+            tokio::time::sleep(Duration::from_millis(1_500)).await;
+            return answer;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// What gRPC health says of the process.
+pub(crate) async fn serving(grpc: &str) -> Option<bool> {
+    use tonic_health::pb::health_check_response::ServingStatus;
+    use tonic_health::pb::health_client::HealthClient;
+    let endpoint = tonic::transport::Endpoint::from_shared(format!("http://{grpc}")).unwrap();
+    let mut health = HealthClient::new(endpoint.connect().await.ok()?);
+    let request = tonic_health::pb::HealthCheckRequest::default();
+    let answer = health.check(request).await.ok()?.into_inner();
+    Some(answer.status() == ServingStatus::Serving)
 }
