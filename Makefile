@@ -45,7 +45,7 @@ test: ## Run every test; a server that a test needs and cannot start is a failur
 faults: ## Let the release build die and suffer again and again, judge, add to docs/fault-matrix.json: ROWS=F1,F2 COUNT=25
 	cargo build --release --locked $(FEATURES) --bin tidings --target-dir $(FAULTS_TARGET)
 	TIDINGS_TEST_BINARY=$(FAULTS_TARGET)/release/tidings TIDINGS_TEST_ROWS=$(ROWS) TIDINGS_TEST_COUNT=$(COUNT) \
-		cargo test --locked $(FEATURES) --no-fail-fast --test faults --test delivery --test bad_input -- --ignored --nocapture the_rows_asked_for
+		cargo test --locked $(FEATURES) --no-fail-fast --test faults --test delivery --test bad_input --test cluster -- --ignored --nocapture the_rows_asked_for
 
 .PHONY: fmt
 fmt: ## Format Rust and proto files

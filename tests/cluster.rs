@@ -17,6 +17,8 @@ mod ledger;
 #[path = "faults/load.rs"]
 #[expect(dead_code, reason = "shared with tests that use more of it")]
 mod load;
+#[path = "faults/matrix.rs"]
+mod matrix;
 #[path = "support/postgres.rs"]
 #[expect(dead_code, reason = "shared with tests that use more of it")]
 mod postgres;
@@ -25,6 +27,11 @@ mod postgres;
 mod rabbitmq;
 #[path = "faults/receivers.rs"]
 mod receivers;
+#[path = "faults/report.rs"]
+#[expect(dead_code, reason = "shared with tests that use more of it")]
+mod report;
+#[path = "cluster/rows.rs"]
+mod rows;
 #[path = "faults/shop.rs"]
 mod shop;
 #[path = "cluster/site.rs"]
@@ -37,6 +44,8 @@ mod vendor_fakes;
 
 use std::time::Duration;
 
+use report::Run;
+use rows::Found;
 use site::{Site, ready};
 
 /// How long a process may take to end when it is asked to.
@@ -86,117 +95,39 @@ async fn roles_in_processes_of_their_own_do_the_work_of_one() {
     }
 }
 
-/// F1 over three replicas.
+/// A short round of a row, which must find nothing. `None`: this machine cannot.
+fn good(found: Found) -> Option<Run> {
+    let run = found?;
+    println!("{}", run.line());
+    assert_eq!(run.faults, [""; 0]);
+    assert_eq!((run.lost, run.unexplained), (0, 0));
+    assert!(run.intents > 100, "only {} intents", run.intents);
+    Some(run)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn replicas_that_are_killed_lose_nothing() {
-    let Some(mut site) = Site::open().await else {
-        return;
-    };
-    for _ in 0..3 {
-        site.start(&[]).await;
-    }
-    site.open_doors().await;
-    for killed in [0, 1, 2, 0] {
-        site.live(1.0, 2.0).await;
-        site.kill(killed).await;
-        site.start_in(killed, &[]).await;
-        site.open_doors().await;
-    }
-    site.taken(300).await;
-    assert!(site.in_flight() > 0, "nothing was under way at any kill");
-    let door = site.grpc(0);
-    let verdict = site.judged(&door).await;
-    println!("{verdict:?}");
-    assert_eq!(verdict.faults, [""; 0]);
-    assert_eq!((verdict.lost, verdict.unexplained), (0, 0));
+    let run = good(rows::replicas_killed(4).await);
+    assert!(run.is_none_or(|run| run.in_flight.iter().any(|some| *some > 0)));
 }
 
-/// F20: whoever was paused for so long that others took over goes on and sends nothing of that.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_paused_process_sends_nothing_that_was_taken_over() {
-    let Some(mut site) = Site::open().await else {
-        return;
-    };
-    for _ in 0..2 {
-        site.start(&[]).await;
-    }
-    site.open_doors().await;
-    site.taken(200).await;
-    site.pause(0, Duration::from_secs(60)).await;
-    assert!(site.in_flight() > 0, "nothing was under way");
-    site.open_doors().await;
-    let before = site.load.count();
-    site.taken(before + 200).await;
-    let door = site.grpc(0);
-    let verdict = site.judged(&door).await;
-    println!("{verdict:?}");
-    assert_eq!(verdict.faults, [""; 0]);
-    assert_eq!((verdict.lost, verdict.unexplained), (0, 0));
+    let run = good(rows::processes_paused(1).await);
+    assert!(run.is_none_or(|run| run.in_flight.iter().any(|some| *some > 0)));
 }
 
-/// F3 and F4: the broker is killed, and then loses everything that it had.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_broker_that_dies_or_is_wiped_loses_nothing() {
-    let Some(mut site) = Site::open().await else {
-        return;
-    };
-    for _ in 0..2 {
-        site.start(&[]).await;
-    }
-    site.open_doors().await;
-    site.taken(100).await;
-    site.broker.kill();
-    // Intake goes on without it.
-    let before = site.load.count();
-    site.taken(before + 100).await;
-    assert_eq!(ready(&site.console(0)).await.0, 200);
-    site.broker.start_again();
-    site.taken(before + 200).await;
-    site.broker.wipe();
-    let before = site.load.count();
-    site.taken(before + 100).await;
-    site.broker.start_again();
-    site.taken(before + 200).await;
-    let door = site.grpc(0);
-    let verdict = site.judged(&door).await;
-    println!("{verdict:?}");
-    assert_eq!(verdict.faults, [""; 0]);
-    assert_eq!((verdict.lost, verdict.unexplained), (0, 0));
+async fn a_broker_that_dies_loses_nothing() {
+    good(rows::broker_killed(1, false).await);
 }
 
-/// F5: the database is killed. Nothing is answered OK meanwhile, and nobody needs to be started again.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_that_dies_loses_nothing() {
-    let Some(mut site) = Site::open().await else {
-        return;
-    };
-    for _ in 0..2 {
-        site.start(&[]).await;
-    }
-    site.open_doors().await;
-    site.taken(150).await;
-    for away in [1, 9] {
-        site.database.kill();
-        // Answers that were on their way.
-        tokio::time::sleep(Duration::from_millis(500)).await;
-        let before = site.load.count();
-        tokio::time::sleep(Duration::from_secs(away)).await;
-        assert_eq!(site.load.count(), before, "answered OK without a database");
-        site.database.run();
-        let back = tidings::domain::clock::Stopwatch::start();
-        site.taken(before + 50).await;
-        println!("answers again {:?} after the database", back.elapsed());
-        assert!(back.elapsed() < Duration::from_secs(20));
-    }
-    let told: Vec<_> = site.load.passing().into_iter().collect();
-    assert!(
-        told.iter()
-            .any(|(code, _)| *code == tonic::Code::Unavailable),
-        "{told:?}"
-    );
-    let door = site.grpc(0);
-    let verdict = site.judged(&door).await;
-    println!("{verdict:?}");
-    assert_eq!(verdict.faults, [""; 0]);
-    assert_eq!((verdict.lost, verdict.unexplained), (0, 0));
+async fn a_broker_that_is_wiped_loses_nothing() {
+    good(rows::broker_killed(1, true).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_dies_loses_nothing_and_nothing_is_ok_meanwhile() {
+    good(rows::database_killed(2).await);
 }

@@ -160,19 +160,18 @@ impl Site {
         tokio::time::sleep(Duration::from_secs_f64(from + chance() * (to - from))).await;
     }
 
-    /// `kill -9`; notes what it was handing over.
-    pub(crate) async fn kill(&mut self, place: usize) {
+    /// `kill -9`; notes what it was handing over. How much that was.
+    pub(crate) async fn kill(&mut self, place: usize) -> u64 {
         let killed = self.replicas.remove(place);
         let process = killed.process.clone();
         assert!(killed.kill().await, "it died by itself");
         self.open_doors().await;
-        for order in self.handed_over_by(&process) {
-            *self.handing_over.entry(order).or_default() += 1;
-        }
+        self.note(&process)
     }
 
-    /// `SIGSTOP`, until what it was handing over was taken over, then `SIGCONT`. Calls go to the others meanwhile.
-    pub(crate) async fn pause(&mut self, place: usize, patience: Duration) {
+    /// `SIGSTOP`, until what it was handing over was taken over, then `SIGCONT`. Calls go to the others meanwhile. How much it was
+    /// handing over.
+    pub(crate) async fn pause(&mut self, place: usize, patience: Duration) -> u64 {
         let paused = &self.replicas[place];
         let process = paused.process.clone();
         paused.signal("-STOP").await;
@@ -181,9 +180,7 @@ impl Site {
         self.load.open_all(&doors).await;
         // Statements that were on their way.
         tokio::time::sleep(Duration::from_millis(200)).await;
-        for order in self.handed_over_by(&process) {
-            *self.handing_over.entry(order).or_default() += 1;
-        }
+        let in_flight = self.note(&process);
         let waited = Stopwatch::start();
         while !self.handed_over_by(&process).is_empty() {
             assert!(
@@ -195,6 +192,16 @@ impl Site {
         }
         println!("taken over after {:?}", waited.elapsed());
         self.replicas[place].signal("-CONT").await;
+        in_flight
+    }
+
+    /// Notes what this process is handing over, for the judge.
+    fn note(&mut self, process: &str) -> u64 {
+        let orders = self.handed_over_by(process);
+        for order in &orders {
+            *self.handing_over.entry(*order).or_default() += 1;
+        }
+        u64::try_from(orders.len()).unwrap()
     }
 
     /// The orders that this process is handing over, by the database.
@@ -207,11 +214,6 @@ impl Site {
             ),
         );
         found.lines().map(shop::order_of_reference).collect()
-    }
-
-    /// How many attempts were under way at all kills together.
-    pub(crate) fn in_flight(&self) -> u32 {
-        self.handing_over.values().sum()
     }
 
     /// Waits until so many orders were answered OK.

@@ -100,6 +100,10 @@ struct Shop {
 
 impl Shop {
     async fn open(provider: Buggy) -> Self {
+        Self::open_with(provider, Pulse::alone()).await
+    }
+
+    async fn open_with(provider: Buggy, pulse: Pulse) -> Self {
         let folder = crate::gateway::folder();
         let clock = Arc::new(ManualClock::new(NOON.parse().unwrap()));
         let store = SqliteStore::open(folder.path(), clock.now()).await.unwrap();
@@ -120,7 +124,7 @@ impl Shop {
             gates: gates.clone(),
             clock: time.clone(),
             ids: ids.clone(),
-            pulse: Arc::new(Pulse::alone()),
+            pulse: Arc::new(pulse),
         });
         let stop = CancellationToken::new();
         let relay = Relay::new(
@@ -336,5 +340,17 @@ async fn three_hundred_panics_cost_their_messages_and_nothing_else() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     assert!(metrics.render().contains(panics), "{}", metrics.render());
+    shop.close().await;
+}
+
+/// Another process may have taken over what this one has claimed: it sends nothing.
+#[tokio::test]
+async fn a_process_that_is_not_heard_of_hands_nothing_over() {
+    let unheard = Pulse::watched(Duration::ZERO);
+    let shop = Shop::open_with(Buggy::default(), unheard).await;
+    let id = shop.send("ada@example.com").await;
+    let record = shop.reach(id, Status::from(Reason::Retry), 1).await;
+    assert_eq!(results(&record), [AttemptResult::Transient]);
+    assert_eq!(shop.times_sent(&record), 0);
     shop.close().await;
 }

@@ -1,5 +1,5 @@
 //! The rows of the fault matrix, as its page lists them. How each is run stands in `rows.rs`, and for those that need no process of
-//! their own in `tests/delivery/rows.rs` and `tests/bad_input/strings.rs`.
+//! their own in `tests/delivery/rows.rs` and `tests/bad_input/strings.rs`; several processes are in `tests/cluster/rows.rs`.
 
 /// A fault and what must hold under it.
 pub(crate) struct Row {
@@ -83,6 +83,36 @@ pub(crate) const ALL: &[Row] = &[
         promise: "killed for want of memory: nothing acknowledged is lost",
         wanted: 20,
         unit: "kills",
+    },
+    Row {
+        name: "F1x3",
+        promise: "kill -9 of one of three replicas over one PostgreSQL and one RabbitMQ: the same as F1",
+        wanted: 500,
+        unit: "kills",
+    },
+    Row {
+        name: "F3",
+        promise: "kill -9 of the broker: intents are taken meanwhile, nothing is lost, nobody is started again",
+        wanted: 50,
+        unit: "kills",
+    },
+    Row {
+        name: "F4",
+        promise: "the broker loses all it had: it is published again from the store",
+        wanted: 5,
+        unit: "wipes",
+    },
+    Row {
+        name: "F5",
+        promise: "kill -9 of the database: nothing is OK meanwhile, nothing is lost, nobody is started again",
+        wanted: 50,
+        unit: "kills",
+    },
+    Row {
+        name: "F20",
+        promise: "a process that is paused until others have taken over sends nothing of that when it goes on",
+        wanted: 20,
+        unit: "pauses",
     },
     Row {
         name: "MIME",

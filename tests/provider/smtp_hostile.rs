@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use tidings::domain::clock::SystemClock;
+use tidings::domain::pulse::Pulse;
 use tidings::provider::smtp::{Smtp, SmtpSettings, TlsMode};
 use tidings::provider::{Handover, Provider as _};
 
@@ -456,4 +457,17 @@ async fn addresses_outside_ascii_go_only_where_they_are_understood() {
         assert_eq!(word(&handover), expected, "{address}: {handover:?}");
     }
     assert_eq!(without.counts.mails.load(SeqCst), 1);
+}
+
+/// Another process may have taken over: the mail breaks off before its final dot, and the server has nothing.
+#[tokio::test]
+async fn no_final_dot_leaves_a_process_that_is_not_heard_of() {
+    let server = ScriptServer::start(Script::default()).await;
+    let watched = Arc::new(Pulse::watched(Duration::ZERO));
+    let smtp = smtp(&server, 1).with_pulse(watched);
+    let handover = smtp.send(&mail(TO)).await;
+    assert_eq!(word(&handover), "retry", "{handover:?}");
+    assert!(reply(&handover).contains("has not heard of this process"));
+    assert_eq!(server.counts.connections.load(SeqCst), 1);
+    assert_eq!(server.counts.mails.load(SeqCst), 0);
 }
