@@ -67,7 +67,9 @@ async fn roles_in_processes_of_their_own_do_the_work_of_one() {
         site.start(options).await;
     }
     for replica in site.replicas() {
-        assert_eq!(ready(&replica.console).await, (200, "ready\n".to_owned()));
+        // A worker connects to the broker after its doors are open.
+        let answer = site::until(&replica.console, 200).await;
+        assert_eq!(answer, (200, "ready\n".to_owned()));
     }
     let ingest = site.grpc(0);
     site.load.open(&ingest).await;

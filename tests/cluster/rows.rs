@@ -111,7 +111,7 @@ pub(crate) async fn database_killed(count: u64) -> Found {
         site.taken(before + BETWEEN).await;
         site.database.kill();
         // Answers that were on their way.
-        tokio::time::sleep(Duration::from_millis(500)).await;
+        tokio::time::sleep(Duration::from_secs(2)).await;
         let before = site.load.count();
         let away = if number % 2 == 0 { 1 } else { 9 };
         tokio::time::sleep(Duration::from_secs(away)).await;
