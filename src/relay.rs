@@ -152,7 +152,6 @@ impl Relay {
     }
 
     async fn feed_one(&mut self, channel: Channel, lane: Lane) -> StoreResult<()> {
-        // Filling up only when half is gone keeps the reading of rows that are queued already rare.
         // Asking freshens what the queue knows; while nobody can say, nothing can be queued either.
         let Some(depth) = self.queue.depth(channel, lane).await else {
             return Ok(());
@@ -160,7 +159,8 @@ impl Relay {
         self.find_lost(channel, lane, depth).await?;
         let outstanding = self.queue.outstanding(channel, lane);
         event::outstanding(&format!("{channel}.{lane}"), outstanding);
-        // What nobody may take need not be read again whenever something else changes.
+        // Filling up only when half is gone keeps the reading of rows that are queued already rare, and what nobody may take need not be
+        // read again whenever something else changes.
         if outstanding > self.window as usize / 2 || self.gates.is_shut(channel) {
             return Ok(());
         }

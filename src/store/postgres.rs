@@ -1,4 +1,4 @@
-//! L2, the store of several processes: PostgreSQL 13 or newer. It runs the same ledger as the embedded store, with many writers.
+//! L2, the store of several processes: PostgreSQL 15 or newer. It runs the same ledger as the embedded store, with many writers.
 //!
 //! Promise: what returns `Ok` is committed, as durably as the server's `synchronous_commit` says. Read committed; whatever decides about
 //! a customer holds the customer's row first, in one order (`ledger::locks`), so that two processes never give out the same room twice.

@@ -9,7 +9,6 @@ use std::time::Duration;
 use tidings::client::Client;
 use tidings::domain::clock::Stopwatch;
 use tidings::domain::id::chance;
-use tidings::proto::{ListNotificationsRequest, Notification};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::process::Command;
@@ -17,7 +16,7 @@ use tokio::process::Command;
 use crate::gateway::{Gateway, Start, binary};
 use crate::judge::{Case, Verdict, judge};
 use crate::ledger::Ledger;
-use crate::load::Load;
+use crate::load::{Load, all};
 use crate::postgres::Server;
 use crate::rabbitmq::Node;
 use crate::receivers::{Manners, Receivers};
@@ -302,26 +301,6 @@ fn value_of(options: &[&str], name: &str) -> Option<String> {
 
 fn role(options: &[&str]) -> String {
     value_of(options, "--role").unwrap_or_else(|| "all".into())
-}
-
-/// Everything that the gateway has.
-async fn all(client: &Client) -> Vec<Notification> {
-    let mut found = Vec::new();
-    let mut request = ListNotificationsRequest {
-        page_size: 1_000,
-        order_by: "create_time".into(),
-        ..ListNotificationsRequest::default()
-    };
-    loop {
-        let mut service = client.notifications();
-        let page = service.list_notifications(request.clone()).await.unwrap();
-        let page = page.into_inner();
-        found.extend(page.notifications);
-        if page.next_page_token.is_empty() {
-            return found;
-        }
-        request.page_token = page.next_page_token;
-    }
 }
 
 /// The status and the body of what a console answers.

@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tidings::client::Client;
-use tidings::proto::{SendNotificationRequest, UpsertCustomerRequest};
+use tidings::proto::{
+    ListNotificationsRequest, Notification, SendNotificationRequest, UpsertCustomerRequest,
+};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tonic::{Code, Status};
@@ -225,4 +227,24 @@ async fn place(
         shop::reference(order)
     );
     Ok(notification.name)
+}
+
+/// Everything that the gateway has.
+pub(crate) async fn all(client: &Client) -> Vec<Notification> {
+    let mut found = Vec::new();
+    let mut request = ListNotificationsRequest {
+        page_size: 1_000,
+        order_by: "create_time".into(),
+        ..ListNotificationsRequest::default()
+    };
+    loop {
+        let mut service = client.notifications();
+        let page = service.list_notifications(request.clone()).await.unwrap();
+        let page = page.into_inner();
+        found.extend(page.notifications);
+        if page.next_page_token.is_empty() {
+            return found;
+        }
+        request.page_token = page.next_page_token;
+    }
 }

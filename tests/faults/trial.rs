@@ -7,14 +7,13 @@ use std::time::Duration;
 use tidings::client::Client;
 use tidings::domain::clock::Stopwatch;
 use tidings::domain::id::chance;
-use tidings::proto::{ListNotificationsRequest, Notification};
 use tokio::process::Command;
 use tokio::task::JoinHandle;
 
 use crate::gateway::{Gateway, Start, binary};
 use crate::judge::{Case, Verdict, judge};
 use crate::ledger::Ledger;
-use crate::load::{Acknowledged, Load};
+use crate::load::{Acknowledged, Load, all};
 use crate::receivers::{Manners, Receivers};
 use crate::report::Run;
 use crate::shop;
@@ -231,26 +230,6 @@ fn add(run: &mut Run, verdict: &Verdict) {
     run.ambiguous += verdict.ambiguous;
     run.expired += verdict.expired;
     run.faults.extend(verdict.faults.iter().cloned());
-}
-
-/// Everything that the gateway has.
-pub(crate) async fn all(client: &Client) -> Vec<Notification> {
-    let mut found = Vec::new();
-    let mut request = ListNotificationsRequest {
-        page_size: 1_000,
-        order_by: "create_time".into(),
-        ..ListNotificationsRequest::default()
-    };
-    loop {
-        let mut service = client.notifications();
-        let page = service.list_notifications(request.clone()).await.unwrap();
-        let page = page.into_inner();
-        found.extend(page.notifications);
-        if page.next_page_token.is_empty() {
-            return found;
-        }
-        request.page_token = page.next_page_token;
-    }
 }
 
 /// A whole number from 1 to `most`.

@@ -7,12 +7,12 @@ use tidings::client::Client;
 
 use super::Done;
 use crate::gateway::Gateway;
-use crate::load::Acknowledged;
+use crate::load::{Acknowledged, all};
 use crate::mount::{Mount, say, text};
 use crate::report::Run;
 use crate::shop;
 use crate::store_file;
-use crate::trial::{Pace, Trial, all};
+use crate::trial::{Pace, Trial};
 
 const SIZE: &str = "192M";
 
