@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -40,7 +41,7 @@ impl Gates {
                 clock: clock.clone(),
             };
             // Shown from the start, not from its first change on.
-            gate.change(|_| ());
+            gate.change(clock.now(), |_| ());
             (channel, gate)
         };
         Self {
@@ -119,7 +120,8 @@ impl Gate {
             if self.closed.is_cancelled() {
                 return None;
             }
-            let answer = self.change(|breaker| breaker.ask(self.clock.now()));
+            let now = self.clock.now();
+            let answer = self.change(now, |breaker| breaker.ask(now));
             match answer {
                 Answer::Go(pass) => {
                     return Some(Permit {
@@ -147,8 +149,7 @@ impl Gate {
     }
 
     /// Changes the breaker, and tells of it where that matters.
-    fn change<T>(&self, change: impl FnOnce(&mut Breaker) -> T) -> T {
-        let now = self.clock.now();
+    fn change<T>(&self, now: Timestamp, change: impl FnOnce(&mut Breaker) -> T) -> T {
         let mut inner = self.lock();
         let was_failing = inner.breaker.is_failing();
         let answer = change(&mut inner.breaker);
@@ -188,28 +189,31 @@ pub struct Permit<'a> {
 impl Permit<'_> {
     /// What came of the hand-over.
     pub fn tell(mut self, sign: Sign) {
-        self.end(sign);
-    }
-
-    fn end(&mut self, sign: Sign) {
-        if let Some(pass) = self.pass.take() {
-            let now = self.gate.clock.now();
-            self.gate
-                .change(|breaker| breaker.tell(pass, sign, now, chance()));
-            self.gate.changed.notify_waiters();
-        }
+        let now = self.gate.clock.now();
+        // Taken last: whatever fails before gives the pass back.
+        self.gate.change(now, |breaker| {
+            if let Some(pass) = self.pass.take() {
+                breaker.tell(pass, sign, now, chance());
+            }
+        });
+        self.gate.changed.notify_waiters();
     }
 }
 
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
-        self.end(Sign::Silent);
+        if let Some(pass) = self.pass.take() {
+            self.gate.lock().breaker.give_back(&pass);
+            self.gate.changed.notify_waiters();
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use jiff::Timestamp;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use metrics_exporter_prometheus::PrometheusBuilder;
 
     use super::*;
@@ -262,6 +266,36 @@ mod tests {
         let _third = third.await.unwrap();
         let _fourth = gate.enter().await.unwrap();
         room.await;
+    }
+
+    /// A clock that fails when it is told to.
+    #[derive(Debug)]
+    struct Trap(AtomicBool);
+
+    impl Clock for Trap {
+        fn now(&self) -> Timestamp {
+            assert!(!self.0.load(Ordering::SeqCst), "a bug");
+            at(0)
+        }
+
+        fn until(&self, _: Timestamp) -> Duration {
+            Duration::ZERO
+        }
+    }
+
+    #[tokio::test]
+    async fn a_panic_while_telling_frees_the_place() {
+        let trap = Arc::new(Trap(AtomicBool::new(false)));
+        let clock: Arc<dyn Clock> = trap.clone();
+        let gates = Gates::new([(Channel::Email, "post")], &clock);
+        let gate = gates.of(Channel::Email).unwrap();
+        let permit = gate.enter().await.unwrap();
+        trap.0.store(true, Ordering::SeqCst);
+        let told = catch_unwind(AssertUnwindSafe(|| permit.tell(Sign::Taken)));
+        assert!(told.is_err());
+        trap.0.store(false, Ordering::SeqCst);
+        let next = tokio::time::timeout(Duration::from_secs(1), gate.enter()).await;
+        assert!(next.unwrap().is_some());
     }
 
     #[tokio::test]

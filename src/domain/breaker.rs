@@ -125,9 +125,7 @@ impl Breaker {
     #[expect(clippy::needless_pass_by_value, reason = "a pass is used once")]
     pub fn tell(&mut self, pass: Pass, sign: Sign, now: Timestamp, chance: f64) {
         let current = pass.period == self.period;
-        if current && let Stage::OneByOne { busy } = &mut self.stage {
-            *busy = false;
-        }
+        self.give_back(&pass);
         match sign {
             Sign::Taken if current => {
                 self.stage = Stage::Closed;
@@ -152,6 +150,15 @@ impl Breaker {
                 }
             }
             Sign::Taken | Sign::Failed | Sign::Silent => {}
+        }
+    }
+
+    /// Frees the place of a hand-over that says nothing.
+    pub fn give_back(&mut self, pass: &Pass) {
+        if pass.period == self.period
+            && let Stage::OneByOne { busy } = &mut self.stage
+        {
+            *busy = false;
         }
     }
 

@@ -235,7 +235,7 @@ async fn a_gzip_bomb_is_refused_in_flat_memory() {
     let bomb = Bytes::from(bomb());
     assert!(bomb.len() < 2 * MIB, "{}", bomb.len());
     let (before, mut grown) = (peak(folder.path()), Vec::new());
-    for round in 0..20 {
+    for round in 0..60 {
         let (status, message) = call(&sender, Some("gzip"), whole(1, &bomb)).await;
         assert_eq!(status, RESOURCE_EXHAUSTED, "{message}");
         assert!(message.contains("4194304"), "the limit is told: {message}");
@@ -246,12 +246,10 @@ async fn a_gzip_bomb_is_refused_in_flat_memory() {
         "{} bytes for 1 GiB: {before} KiB before, more after each: {grown:?}",
         bomb.len()
     );
-    // Each thread of the process keeps what it needed once, and no more.
+    // Each thread of the process keeps what it needed once, and no more: 60 bombs of which each left behind what is unpacked of
+    // it, up to the limit of 4 MiB, would be 240 MiB.
     assert!(grown[0] < 16 * 1024, "{} KiB more for one", grown[0]);
-    assert!(
-        grown[19] - grown[9] < 4 * 1024,
-        "less than one of ten bombs: {grown:?}"
-    );
+    assert!(grown[59] < 64 * 1024, "it grows with each: {grown:?}");
     assert_eq!(binary.terminate(), Some(0));
     calm_log(folder.path());
 }
