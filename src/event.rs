@@ -8,6 +8,7 @@ use crate::domain::breaker::BreakerState;
 use crate::domain::channel::{Category, Channel, Lane};
 use crate::domain::id::{MessageId, NotificationId};
 use crate::domain::notification::AttemptResult;
+use crate::domain::policy::Resolution;
 use crate::domain::reason::Status;
 use crate::domain::rejection::RejectionReason;
 
@@ -206,6 +207,12 @@ pub fn taken_over(count: usize) {
         count,
         "hand-overs of a process that died are of unknown outcome"
     );
+}
+
+/// An operator said what became of what was unknown.
+pub fn resolved(notification: NotificationId, resolution: Resolution, by: &str) {
+    counter!("tidings_unknown_resolved_total", "resolution" => resolution.as_str()).increment(1);
+    tracing::info!(%notification, %resolution, by, "an operator said what became of what was unknown");
 }
 
 /// The template folder holds an error; the last good bundle stays.

@@ -30,8 +30,11 @@ use crate::domain::shop::{CallerId, Identity, ShopId};
 pub mod bell;
 pub mod floor;
 mod ledger;
+mod operations;
 pub mod postgres;
 pub mod sqlite;
+
+pub use operations::{Operations, Resolved, Said, Unknown};
 
 /// Why the store did not do it.
 #[derive(Debug, thiserror::Error)]
@@ -497,9 +500,9 @@ pub trait Processes: Send + Sync {
 }
 
 /// A whole store.
-pub trait Store: Ledger + Lookup + Customers + Bundles + Processes {}
+pub trait Store: Ledger + Lookup + Customers + Bundles + Processes + Operations {}
 
-impl<T: Ledger + Lookup + Customers + Bundles + Processes> Store for T {}
+impl<T: Ledger + Lookup + Customers + Bundles + Processes + Operations> Store for T {}
 
 /// How far back usage is read for deciding.
 pub const USAGE_HORIZON: SignedDuration = SignedDuration::from_hours(24 * 400);

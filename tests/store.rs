@@ -21,6 +21,8 @@ mod server;
 mod skip;
 #[path = "store/support.rs"]
 mod support;
+#[path = "store/unknowns.rs"]
+mod unknowns;
 
 /// Runs each promise against every store.
 macro_rules! promises {
@@ -93,4 +95,11 @@ promises! {
         nobody_sees_what_is_anothers
         events_have_no_gaps_under_concurrency
         a_dry_run_stores_nothing;
+    unknowns:
+        an_operator_ends_an_unknown
+        an_operator_sends_an_unknown_again
+        an_operator_answers_for_one_message
+        what_is_not_unknown_is_not_resolved
+        unknowns_are_paged_in_order
+        of_all_who_end_an_unknown_one_does;
 }

@@ -116,6 +116,9 @@ pub enum Command {
     /// List and render templates.
     #[command(subcommand)]
     Templates(TemplatesCommand),
+    /// List what nobody knows the end of, and say what became of it.
+    #[command(subcommand)]
+    Unknown(UnknownCommand),
     /// Check configuration, store, templates, providers and clock.
     Doctor(DoctorOptions),
     /// Measure this machine: a loopback load on a gateway of its own, with a report.
@@ -407,6 +410,42 @@ pub struct PreferencesOptions {
     /// End a pause.
     #[arg(long, conflicts_with = "pause_until")]
     pub resume: bool,
+}
+
+/// `tidings unknown`
+#[derive(Clone, Debug, Subcommand)]
+pub enum UnknownCommand {
+    /// List what may have been sent, the answer of whose provider was not seen. It ends by itself at its expiry.
+    List {
+        /// How many at most.
+        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+        limit: u32,
+    },
+    /// Say what became of one, or is to become of it.
+    Resolve {
+        /// Its id or name.
+        notification: String,
+        /// One message of it only.
+        #[arg(long, value_name = "ID")]
+        message: Option<String>,
+        /// What it is.
+        #[arg(long = "as")]
+        verdict: Verdict,
+        /// Why, for the trace.
+        #[arg(long)]
+        reason: Option<String>,
+    },
+}
+
+/// What is said of something unknown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Verdict {
+    /// It was sent.
+    Sent,
+    /// Send it again, with the same Message-ID or nonce.
+    Resend,
+    /// Do not send it again; it counts as failed.
+    Drop,
 }
 
 /// `tidings templates`

@@ -43,6 +43,7 @@ mod facts;
 mod locks;
 mod lookup;
 mod open;
+mod operations;
 mod pending;
 mod plan;
 mod rows;
@@ -50,6 +51,7 @@ pub(super) mod session;
 mod settle;
 mod statement;
 mod unit;
+mod unknown;
 mod writes;
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use super::lookup::page;
 use super::session::{Dialect, Statement};
 use super::{
     accept, cancel, claim, customers, erase, facts, locks, lookup, pending, plan, settle, unit,
-    writes,
+    unknown, writes,
 };
 use crate::domain::filter::{Field, Filter};
 use crate::domain::id::{Ids, NotificationId};
@@ -77,6 +77,8 @@ pub(in crate::store) fn statements() -> Vec<Statement<'static>> {
         settle::EXPIRED,
         settle::HELD,
         unit::BY_MESSAGE,
+        unknown::HEADS,
+        unknown::PAGE,
         writes::COUNT,
         writes::DELETE_OPEN,
         writes::INSERT_EVENT,

@@ -15,7 +15,10 @@ use crate::store::ledger::session::{Session as _, Statement, bind, row};
 
 /// What brought the schema to where it is, in order. What has been released is never changed; a later step only adds, because the
 /// version before runs beside it for a while.
-const STEPS: [&str; 1] = [include_str!("../../../migrations/postgres/0001_first.sql")];
+const STEPS: [&str; 2] = [
+    include_str!("../../../migrations/postgres/0001_first.sql"),
+    include_str!("../../../migrations/postgres/0002_unknown.sql"),
+];
 /// The key of the lock under which the schema changes; any number that nobody else in the database uses.
 const SCHEMA_LOCK: i64 = 0x7469_6469_6e67_7300;
 /// How long bringing the schema up to date may take, the waiting for another process that does it included.

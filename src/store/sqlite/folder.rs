@@ -22,10 +22,11 @@ const READER_CACHE_KIB: i64 = 4_000;
 /// How many prepared statements a connection keeps: all of them.
 const STATEMENTS: usize = 128;
 /// What brought the schema to where it is, in order. What has been released is never changed.
-const STEPS: [&str; 3] = [
+const STEPS: [&str; 4] = [
     include_str!("../../../migrations/sqlite/0001_first.sql"),
     include_str!("../../../migrations/sqlite/0002_expiry.sql"),
     include_str!("../../../migrations/sqlite/0003_collapse_caller.sql"),
+    include_str!("../../../migrations/sqlite/0004_unknown.sql"),
 ];
 
 /// Why a store could not be opened; each says what to do.
