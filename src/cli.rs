@@ -22,6 +22,7 @@ mod keys;
 mod notifications;
 mod output;
 mod parse;
+mod recover;
 mod screen;
 mod send;
 mod session;
@@ -33,8 +34,8 @@ mod unknown;
 pub use args::{
     BenchOptions, BenchPart, Chaos, Cli, Command, ContentOptions, CustomersCommand, DemoOptions,
     DevOptions, DoctorOptions, ExplainOptions, KeysCommand, MigrateOptions, NotificationsCommand,
-    Part, PreferencesOptions, RenderOptions, SendOptions, ServeOptions, TailOptions,
-    TemplatesCommand, UnknownCommand, UpsertOptions, Verdict,
+    Part, PreferencesOptions, RecoverOptions, RenderOptions, SendOptions, ServeOptions,
+    TailOptions, TemplatesCommand, UnknownCommand, UpsertOptions, Verdict,
 };
 
 pub use bar::Bar;
@@ -101,6 +102,7 @@ async fn talk(target: &Target, json: bool, command: Command) -> Result<(), Failu
         Command::Notifications(command) => notifications::run(target, &mut output, command).await,
         Command::Customers(command) => customers::run(target, &mut output, command).await,
         Command::Templates(command) => templates::run(target, &mut output, command).await,
+        Command::Recover(options) => recover::run(target, &mut output, options).await,
         Command::Unknown(command) => unknown::run(target, &mut output, command).await,
         Command::Keys(command) => keys::run(&mut output, &command),
         Command::Completions { shell } => completions(shell),
@@ -166,6 +168,9 @@ mod tests {
             "customers import customers.jsonl",
             "templates render order.shipped --locale de --part html",
             "completions bash",
+            "serve --paused",
+            "recover --from 2026-11-22T21:30:00Z",
+            "recover --complete --json",
             "unknown list --limit 5",
             "unknown resolve 0192f600-0000-7000-8000-000000000000 --as resend --reason why --json",
             "keys new",

@@ -33,8 +33,9 @@ mod ledger;
 mod operations;
 pub mod postgres;
 pub mod sqlite;
+mod witness;
 
-pub use operations::{Operations, Resolved, Said, Unknown};
+pub use operations::{Operations, Recovered, Resolved, Said, Unknown, UnknownPlace};
 
 /// Why the store did not do it.
 #[derive(Debug, thiserror::Error)]

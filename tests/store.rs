@@ -12,6 +12,8 @@ mod people;
 mod postgres;
 #[path = "store/reading.rs"]
 mod reading;
+#[path = "store/restored.rs"]
+mod restored;
 #[path = "store/sending.rs"]
 mod sending;
 #[path = "support/postgres.rs"]
@@ -95,6 +97,8 @@ promises! {
         nobody_sees_what_is_anothers
         events_have_no_gaps_under_concurrency
         a_dry_run_stores_nothing;
+    restored:
+        what_may_have_been_sent_is_unknown_after_a_recovery;
     unknowns:
         an_operator_ends_an_unknown
         an_operator_sends_an_unknown_again

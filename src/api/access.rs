@@ -109,6 +109,10 @@ const METHODS: &[(&str, Need)] = &[
         "/tidings.v1.OperatorService/ResolveUnknown",
         Need::Scope(Scope::Operate),
     ),
+    (
+        "/tidings.v1.OperatorService/RecoverStore",
+        Need::Scope(Scope::Operate),
+    ),
     ("/grpc.health.v1.Health/Check", Need::Nothing),
     ("/grpc.health.v1.Health/Watch", Need::Nothing),
     (

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use tonic::{Request, Response, Status};
 
 use crate::api::Shared;
 use crate::api::convert::notification::wire_state;
-use crate::api::convert::{Findings, bad_field, has_control, wire_category, wire_channel};
+use crate::api::convert::{Findings, bad_field, has_control, time, wire_category, wire_channel};
 use crate::api::errors::{refuse, store_status};
 use crate::api::page::{self, Scope};
 use crate::domain::caller::Caller;
@@ -18,8 +19,9 @@ use crate::domain::shop::Identity;
 use crate::event;
 use crate::proto;
 use crate::proto::operator_service_server::OperatorService;
+use crate::proto::recover_store_request::Since;
 use crate::proto::resolve_unknown_request::Resolution as Wire;
-use crate::store::{Resolved, Said, Unknown};
+use crate::store::{Resolved, Said, Unknown, UnknownPlace};
 
 const MAX_REASON_CHARS: usize = 256;
 
@@ -50,6 +52,27 @@ impl OperatorService for Operators {
             .await
             .map(Response::new)
     }
+
+    async fn recover_store(
+        &self,
+        request: Request<proto::RecoverStoreRequest>,
+    ) -> Result<Response<proto::RecoverStoreResponse>, Status> {
+        let caller = self.shared.caller_of(&request)?;
+        let from = since(request.into_inner().since).map_err(refuse)?;
+        let policy = self.shared.catalog.policy();
+        let rule = move |category| policy.unknown_rule(category);
+        let (store, now) = (&self.shared.store, self.shared.clock.now());
+        let recovered = store.recover(from, now, &rule).await;
+        let recovered = recovered.map_err(store_status)?;
+        let recovered = recovered.ok_or_else(|| refuse(not_paused()))?;
+        event::recovered_by(caller.identity.caller.as_str());
+        let count = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        Ok(Response::new(proto::RecoverStoreResponse {
+            held_count: count(recovered.held),
+            resent_count: count(recovered.resent),
+            untouched_count: count(recovered.untouched),
+        }))
+    }
 }
 
 impl Operators {
@@ -71,7 +94,7 @@ impl Operators {
         };
         let tokens = &self.shared.tokens;
         let after = tokens
-            .position(&scope, &request.page_token, NotificationId::from_slice)
+            .position(&scope, &request.page_token, read_place)
             .map_err(refuse)?;
         let mut found = self
             .shared
@@ -84,7 +107,7 @@ impl Operators {
         let last = found.last().filter(|_| more);
         Ok(proto::ListUnknownResponse {
             next_page_token: last
-                .map(|last| tokens.seal(&scope, last.notification.as_bytes()))
+                .map(|last| tokens.seal(&scope, &write_place(last.place())))
                 .unwrap_or_default(),
             notifications: found.iter().map(wire_unknown).collect(),
         })
@@ -138,6 +161,29 @@ impl Operators {
     }
 }
 
+/// From when on something may have been handed over unknown to the store; `None`: nothing was.
+fn since(wire: Option<Since>) -> Result<Option<Timestamp>, Rejection> {
+    let mut findings = Findings::default();
+    let from = match &wire {
+        Some(Since::Complete(true)) => None,
+        Some(Since::FromTime(from)) => {
+            let reason = RejectionReason::FieldInvalid;
+            time(Some(from), reason, "from_time", &mut findings)
+        }
+        Some(Since::Complete(false)) | None => {
+            let rule = "give from_time, when the backup was made, or complete = true";
+            findings.field("from_time", rule);
+            None
+        }
+    };
+    findings.finish(from)
+}
+
+fn not_paused() -> Rejection {
+    let message = "the gateway does not wait for an operator; one that was restored unseen is started with `tidings serve --paused`";
+    Rejection::new(RejectionReason::NotPaused, message)
+}
+
 /// The notification, and the message if one is named.
 fn named(name: &str) -> Option<(NotificationId, Option<MessageId>)> {
     let rest = name.strip_prefix("notifications/")?;
@@ -148,6 +194,23 @@ fn named(name: &str) -> Option<(NotificationId, Option<MessageId>)> {
             Some(MessageId::parse(message)?),
         )),
     }
+}
+
+fn write_place(place: UnknownPlace) -> Vec<u8> {
+    let mut position = place.notification.as_bytes().to_vec();
+    position.extend(place.expire_time.as_microsecond().to_be_bytes());
+    position.extend(place.lane.as_str().bytes());
+    position
+}
+
+fn read_place(position: &[u8]) -> Option<UnknownPlace> {
+    let (id, rest) = position.split_first_chunk::<16>()?;
+    let (micros, lane) = rest.split_first_chunk::<8>()?;
+    Some(UnknownPlace {
+        lane: std::str::from_utf8(lane).ok()?.parse().ok()?,
+        expire_time: Timestamp::from_microsecond(i64::from_be_bytes(*micros)).ok()?,
+        notification: NotificationId::from_slice(id)?,
+    })
 }
 
 fn resolution(wire: i32) -> Option<Resolution> {

@@ -366,7 +366,11 @@ impl Parts {
         let (serving, pulse) = (self.serving.clone(), self.pulse.clone());
         let works = self.config.server.roles.worker && !self.config.server.roles.ingest;
         let connection = self.queue.connection();
+        let hold = self.store.hold();
         Arc::new(move || {
+            if let Some(held) = *hold.borrow() {
+                return Err(held.sentence());
+            }
             if !serving.load(Ordering::Relaxed) {
                 return Err("it is shutting down");
             }

@@ -116,6 +116,8 @@ pub enum Command {
     /// List and render templates.
     #[command(subcommand)]
     Templates(TemplatesCommand),
+    /// Let a gateway go on whose store was restored from a backup.
+    Recover(RecoverOptions),
     /// List what nobody knows the end of, and say what became of it.
     #[command(subcommand)]
     Unknown(UnknownCommand),
@@ -194,6 +196,9 @@ pub struct ServeOptions {
     /// Which lanes its workers serve, in place of workers.lanes: critical, transactional, bulk.
     #[arg(long = "lane", value_name = "LANE,...", value_delimiter = ',')]
     pub lanes: Vec<String>,
+    /// Take and hand over nothing until `tidings recover`: for a store that was restored in a way that the gateway cannot see.
+    #[arg(long)]
+    pub paused: bool,
 }
 
 impl ServeOptions {
@@ -410,6 +415,18 @@ pub struct PreferencesOptions {
     /// End a pause.
     #[arg(long, conflicts_with = "pause_until")]
     pub resume: bool,
+}
+
+/// `tidings recover`
+#[derive(Clone, Debug, Args)]
+pub struct RecoverOptions {
+    /// When the backup was made: what is open and may have been handed over since then becomes unknown, and its category decides whether
+    /// it is sent again or held.
+    #[arg(long, value_name = "TIME", value_parser = parse::time, required_unless_present = "complete")]
+    pub from: Option<Timestamp>,
+    /// Nothing was handed over that the store does not know of, as when it was moved while the gateway was stopped.
+    #[arg(long, conflicts_with = "from")]
+    pub complete: bool,
 }
 
 /// `tidings unknown`

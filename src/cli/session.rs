@@ -8,9 +8,9 @@ use crate::proto::{
     GetNotificationRequest, GetPreferencesRequest, JsonCodec, ListNotificationsRequest,
     ListNotificationsResponse, ListTemplatesRequest, ListTemplatesResponse, ListUnknownRequest,
     ListUnknownResponse, Notification, Preferences, PreviewTemplateRequest,
-    PreviewTemplateResponse, ResolveUnknownRequest, ResolveUnknownResponse,
-    SendNotificationRequest, SendNotificationResponse, UpdatePreferencesRequest,
-    UpsertCustomerRequest, WireMessage,
+    PreviewTemplateResponse, RecoverStoreRequest, RecoverStoreResponse, ResolveUnknownRequest,
+    ResolveUnknownResponse, SendNotificationRequest, SendNotificationResponse,
+    UpdatePreferencesRequest, UpsertCustomerRequest, WireMessage,
 };
 
 use super::failure::{Exit, Failure};
@@ -178,6 +178,14 @@ impl Session {
         request: ListUnknownRequest,
     ) -> Result<ListUnknownResponse, Failure> {
         let answer = self.client.operations().list_unknown(request).await;
+        Ok(answer.map_err(|error| self.fault(error))?.into_inner())
+    }
+
+    pub(super) async fn recover(
+        &self,
+        request: RecoverStoreRequest,
+    ) -> Result<RecoverStoreResponse, Failure> {
+        let answer = self.client.operations().recover_store(request).await;
         Ok(answer.map_err(|error| self.fault(error))?.into_inner())
     }
 

@@ -18,6 +18,7 @@ use self::facts::Facts;
 use self::rows::cut;
 use self::session::{Session, Statement, bind, row, select, write};
 use self::statement::insert;
+use super::witness::Witness;
 use super::{
     AcceptOutcome, Bundles, CancelTarget, Cancelled, Case, Change, Claim, ClaimOutcome, Customers,
     Ledger, Lookup, NewNotification, Plans, Processes, Published, Query, Ready, Settlement,
@@ -26,6 +27,7 @@ use super::{
 use crate::domain::address::Address;
 use crate::domain::channel::{Category, Channel, Lane};
 use crate::domain::customer::{Customer, CustomerId, GUEST_PREFIX};
+use crate::domain::hold::HoldReason;
 use crate::domain::id::{MessageId, NotificationId};
 use crate::domain::notification::{Event, Notification, Record};
 use crate::domain::policy::UnknownRule;
@@ -42,10 +44,12 @@ mod erase;
 mod facts;
 mod locks;
 mod lookup;
+pub(super) mod meta;
 mod open;
 mod operations;
 mod pending;
 mod plan;
+mod recover;
 mod rows;
 pub(super) mod session;
 mod settle;
@@ -92,6 +96,18 @@ pub(super) trait Engine: Send + Sync + 'static {
 
     /// The newest event.
     fn news(&self) -> watch::Receiver<i64>;
+
+    /// Which store it is.
+    fn name(&self) -> &str;
+
+    /// Where the store is; `None`: nobody can say.
+    fn home(&self) -> impl Future<Output = StoreResult<Option<String>>> + Send;
+
+    /// Whether it is held.
+    fn holding(&self) -> &watch::Sender<Option<HoldReason>>;
+
+    /// What was seen of it.
+    fn witness(&self) -> &Witness;
 
     /// See [`Processes::beat`].
     fn pulse(&self) -> impl Future<Output = StoreResult<()>> + Send {

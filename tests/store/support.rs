@@ -15,8 +15,8 @@ use tidings::domain::intent::{ContactSnapshot, Intent, Variables};
 use tidings::domain::notification::{Message, MessageState, Notification, Record};
 use tidings::domain::reason::{Reason, Status};
 use tidings::domain::shop::{CallerId, Identity, ShopId};
-use tidings::store::postgres::{PostgresStore, Settings};
-use tidings::store::sqlite::SqliteStore;
+use tidings::store::postgres::{self, PostgresStore, Settings};
+use tidings::store::sqlite::{self, SqliteStore};
 use tidings::store::{
     AcceptOutcome, Case, Change, Claim, ClaimOutcome, Ending, NewNotification, Plan, Plans, Ready,
     Settlement, Store,
@@ -123,6 +123,32 @@ impl Fixture {
         match self.engine {
             Engine::Sqlite(_, folder) => Self::in_folder(folder).await,
             Engine::Postgres(_, server) => Self::on(server).await,
+            Engine::Borrowed => panic!("it belongs to the test"),
+        }
+    }
+
+    /// Ends the store and opens it held.
+    pub(crate) async fn restart_paused(self) -> Self {
+        self.close().await;
+        match self.engine {
+            Engine::Sqlite(_, folder) => {
+                let opening = sqlite::Opening {
+                    paused: true,
+                    ..sqlite::Opening::default()
+                };
+                let store = SqliteStore::open_as(folder.path(), start(), opening).await;
+                let store = Arc::new(store.unwrap());
+                Self::with(store.clone(), Engine::Sqlite(store, folder))
+            }
+            Engine::Postgres(_, server) => {
+                let opening = postgres::Opening {
+                    paused: true,
+                    ..postgres::Opening::default()
+                };
+                let store = PostgresStore::open_as(&settings(&server), start(), opening).await;
+                let store = Arc::new(store.unwrap());
+                Self::with(store.clone(), Engine::Postgres(store, server))
+            }
             Engine::Borrowed => panic!("it belongs to the test"),
         }
     }

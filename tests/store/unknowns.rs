@@ -202,19 +202,35 @@ pub(crate) async fn what_is_not_unknown_is_not_resolved(f: Fixture) {
 
 pub(crate) async fn unknowns_are_paged_in_order(f: Fixture) {
     let mut ids = Vec::new();
-    for customer in 0..5 {
-        ids.push(held(&f, &format!("c{customer}")).await.0);
+    for customer in 0..6 {
+        let category = match customer {
+            0..4 => Category::Marketing,
+            _ => Category::Transactional,
+        };
+        let new = f.intent(&format!("c{customer}")).category(category);
+        // The first ends last, and two end together.
+        let life = DAY - SECOND * (customer / 2);
+        let one = f
+            .accept(new.with(|intent| intent.expire_time = start() + life))
+            .await;
+        let claimed = f.claim(one.id, start()).await;
+        let unknown = Ending::Unknown { resend_at: None };
+        assert!(f.settle(&claimed, unknown, start()).await);
+        ids.push(one.id);
     }
-    let mut found = Vec::new();
-    let mut after = None;
-    loop {
-        let page = f.store.unknown(&shop().shop, after, 2).await.unwrap();
-        let Some(last) = page.last() else { break };
-        assert!(page.len() <= 2);
-        after = Some(last.notification);
-        found.extend(page.iter().map(|one| one.notification));
+    for size in [1, 2, 5, 9] {
+        let mut found = Vec::new();
+        let mut after = None;
+        loop {
+            let page = f.store.unknown(&shop().shop, after, size).await.unwrap();
+            let Some(last) = page.last() else { break };
+            assert!(page.len() <= size as usize);
+            after = Some(last.place());
+            found.extend(page.iter().map(|one| one.notification));
+        }
+        let expected = [4, 5, 2, 3, 0, 1].map(|index: usize| ids[index]);
+        assert_eq!(found, expected, "pages of {size}");
     }
-    assert_eq!(found, ids);
 }
 
 /// Operators, the expiry and a late answer at the same moment: one of them is heard.
@@ -223,8 +239,8 @@ pub(crate) async fn of_all_who_end_an_unknown_one_does(f: Fixture) {
     let end = start() + DAY;
     for round in 0..30 {
         let (id, claimed) = held(&f, &format!("c{round}")).await;
-        // One that is sent again may expire and be unknown again, so that each has its own round.
-        let expires = round % 2 == 0;
+        // One that is sent again may expire and be unknown again, so that each has rounds of its own.
+        let expires = round < 15;
         let third = if expires {
             Resolution::Drop
         } else {

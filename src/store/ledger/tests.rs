@@ -3,8 +3,8 @@
 use super::lookup::page;
 use super::session::{Dialect, Statement};
 use super::{
-    accept, cancel, claim, customers, erase, facts, locks, lookup, pending, plan, settle, unit,
-    unknown, writes,
+    accept, cancel, claim, customers, erase, facts, locks, lookup, pending, plan, recover, settle,
+    unit, unknown, writes,
 };
 use crate::domain::filter::{Field, Filter};
 use crate::domain::id::{Ids, NotificationId};
@@ -37,6 +37,7 @@ pub(in crate::store) fn statements() -> Vec<Statement<'static>> {
         cancel::ENDED,
         cancel::ENDED_BY_KEY,
         cancel::OPEN_BY_KEY,
+        claim::CLAIMABLE,
         claim::UNDER_WAY,
         customers::OPEN_BY_CUSTOMER,
         customers::OPEN_BY_DIGEST,
@@ -74,6 +75,7 @@ pub(in crate::store) fn statements() -> Vec<Statement<'static>> {
         pending::READY,
         plan::DUE,
         plan::WAITERS,
+        recover::OPEN,
         settle::EXPIRED,
         settle::HELD,
         unit::BY_MESSAGE,

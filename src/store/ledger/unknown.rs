@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use jiff::Timestamp;
 use serde_json::json;
 
 use super::batch::Tx;
@@ -15,30 +16,33 @@ use super::rows::{Head, Letter, Task, cut, from_json, head_columns};
 use super::session::{Session, Statement, bind, find_ids, id_list, select};
 use super::statement::by_ids;
 use super::unit::Unit;
+use crate::domain::channel::Lane;
 use crate::domain::decision::{Decision, Rule, Step, StepOutcome, Verdict};
 use crate::domain::id::{MessageId, NotificationId};
 use crate::domain::notification::{Message, MessageState};
 use crate::domain::policy::Resolution;
 use crate::domain::reason::{Reason, Status};
 use crate::domain::shop::ShopId;
-use crate::store::{Resolved, Said, StoreResult, Unknown};
+use crate::store::{Resolved, Said, StoreResult, Unknown, UnknownPlace};
 
+/// One lane's, what ends first before the rest.
 pub(super) const PAGE: Statement<'_> = Statement::same(
-    "SELECT n.id FROM notification n WHERE n.task = 'unknown' AND n.shop = ?1 AND n.id > ?2 ORDER BY n.id LIMIT ?3",
+    "SELECT n.id FROM notification n WHERE n.task = 'unknown' AND n.lane = ?1 AND n.due_at >= ?2 AND n.shop = ?3 \
+     AND (n.due_at > ?2 OR n.id > ?4) ORDER BY n.due_at, n.id LIMIT ?5",
 );
 pub(super) const HEADS: Statement<'_> =
-    by_ids!(head_columns!(), "notification" "n", "n.id", "", " ORDER BY n.id", "");
+    by_ids!(head_columns!(), "notification" "n", "n.id", "", "", "");
 
 pub(super) fn list(
     session: &mut dyn Session,
     shop: &ShopId,
-    after: Option<NotificationId>,
+    after: Option<UnknownPlace>,
     limit: u32,
 ) -> StoreResult<Vec<Unknown>> {
-    let after = after.map_or([0; 16], |after| *after.as_bytes());
-    let ids = find_ids(session, PAGE, &bind![shop, &after, limit])?;
+    let ids = page(session, shop, after, limit)?;
     let list = id_list(&ids);
-    let heads = select(session, HEADS, &bind![&list], Head::read)?;
+    let mut heads = select(session, HEADS, &bind![&list], Head::read)?;
+    heads.sort_by_key(|head| ids.iter().position(|id| *id == head.id));
     let mut messages: HashMap<NotificationId, Vec<Message>> = HashMap::new();
     for letter in select(session, lookup::MESSAGES, &bind![list], Letter::read)? {
         let message = letter.message;
@@ -57,6 +61,30 @@ pub(super) fn list(
         messages: messages.remove(&head.id).unwrap_or_default(),
     };
     Ok(heads.into_iter().map(unknown).collect())
+}
+
+fn page(
+    session: &mut dyn Session,
+    shop: &ShopId,
+    after: Option<UnknownPlace>,
+    limit: u32,
+) -> StoreResult<Vec<NotificationId>> {
+    let mut ids = Vec::new();
+    for lane in Lane::ALL {
+        let room = i64::from(limit) - i64::try_from(ids.len()).unwrap_or(i64::MAX);
+        let (due_at, id) = match &after {
+            Some(place) if place.lane > *lane => continue,
+            Some(place) if place.lane == *lane => {
+                (place.expire_time, *place.notification.as_bytes())
+            }
+            _ => (Timestamp::UNIX_EPOCH, [0; 16]),
+        };
+        if room > 0 {
+            let parameters = bind![lane.as_str(), due_at, shop, &id, room];
+            ids.extend(find_ids(session, PAGE, &parameters)?);
+        }
+    }
+    Ok(ids)
 }
 
 pub(super) fn resolve(tx: &mut Tx<'_>, shop: &ShopId, said: &Said) -> StoreResult<Resolved> {

@@ -15,10 +15,7 @@ use crate::store::ledger::session::{Session as _, Statement, bind, row};
 
 /// What brought the schema to where it is, in order. What has been released is never changed; a later step only adds, because the
 /// version before runs beside it for a while.
-const STEPS: [&str; 2] = [
-    include_str!("../../../migrations/postgres/0001_first.sql"),
-    include_str!("../../../migrations/postgres/0002_unknown.sql"),
-];
+const STEPS: [&str; 1] = [include_str!("../../../migrations/postgres/0001_first.sql")];
 /// The key of the lock under which the schema changes; any number that nobody else in the database uses.
 const SCHEMA_LOCK: i64 = 0x7469_6469_6e67_7300;
 /// How long bringing the schema up to date may take, the waiting for another process that does it included.
@@ -161,12 +158,6 @@ fn meta(session: &mut PgSession, name: &str) -> StoreResult<Vec<u8>> {
     })?;
     Ok(value)
 }
-
-/// The newest event that no later one can come before.
-pub(super) const NEWEST: Statement<'_> = Statement::same(
-    "SELECT coalesce((SELECT sequence FROM event WHERE sequence < ((pg_snapshot_xmin(pg_current_snapshot())::text::bigint \
-     - (SELECT base FROM event_base WHERE one)) << 20) ORDER BY sequence DESC LIMIT 1), 0)",
-);
 
 /// Says that a process is alive.
 pub(super) const BEAT: Statement<'_> = Statement::same(

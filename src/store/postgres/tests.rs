@@ -2,7 +2,7 @@
 
 use super::connection::LIMITS;
 use super::session::numbered;
-use super::{PostgresStore, Settings, schema};
+use super::{PostgresStore, Settings, guard};
 use crate::store::ledger::session::Dialect;
 use crate::store::ledger::tests::{LARGE, SENDING, pages, statements};
 
@@ -121,7 +121,7 @@ async fn every_statement_is_served_by_an_index() {
         .iter()
         .map(|statement| statement.postgres.to_owned())
         .chain(pages(Dialect::Postgres).into_iter().map(|(_, page)| page))
-        .chain([schema::NEWEST.postgres.to_owned()])
+        .chain([guard::NEWEST.postgres.to_owned()])
         .collect();
     // Plans must not go wrong where the planner knows nothing yet, nor where it knows that a table is large.
     let mut faults = Vec::new();
