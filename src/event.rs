@@ -210,6 +210,12 @@ pub fn taken_over(count: usize) {
     );
 }
 
+/// What had ended long ago was dropped.
+pub fn dropped(table: &'static str, count: usize) {
+    counter!("tidings_retention_dropped_total", "table" => table).increment(count as u64);
+    tracing::debug!(table, count, "what had ended long ago was dropped");
+}
+
 /// The store is held, or is not any more.
 pub fn store_held(why: Option<HoldReason>) {
     gauge!("tidings_store_paused").set(if why.is_some() { 1.0 } else { 0.0 });

@@ -33,9 +33,12 @@ mod ledger;
 mod operations;
 pub mod postgres;
 pub mod sqlite;
+mod sweep;
 mod witness;
 
 pub use operations::{Operations, Recovered, Resolved, Said, Unknown, UnknownPlace};
+
+pub use sweep::{REQUESTS_KEPT, Retention, Sweep, Swept};
 
 /// Why the store did not do it.
 #[derive(Debug, thiserror::Error)]
@@ -400,7 +403,7 @@ pub trait Lookup: Send + Sync {
     /// What a case would be for a notification that is not stored: a dry run.
     async fn case(&self, notification: Notification, now: Timestamp) -> StoreResult<Case>;
 
-    /// How many notifications are in each status.
+    /// How many notifications are in each status, those included that have been dropped since they ended.
     async fn counts(&self, identity: &Identity) -> StoreResult<Vec<(Status, u64)>>;
 
     /// Events of this caller behind `sequence`, oldest first, never skipping one that commits later.

@@ -4,6 +4,8 @@
 mod accepting;
 #[path = "store/embedded.rs"]
 mod embedded;
+#[path = "store/keeping.rs"]
+mod keeping;
 #[path = "store/outage.rs"]
 mod outage;
 #[path = "store/people.rs"]
@@ -97,6 +99,12 @@ promises! {
         nobody_sees_what_is_anothers
         events_have_no_gaps_under_concurrency
         a_dry_run_stores_nothing;
+    keeping:
+        request_ids_are_kept_for_72_hours_after_the_end
+        what_ended_is_dropped_in_its_time_and_what_is_open_is_not
+        usage_outlives_the_budgets
+        pages_and_watches_go_on_over_what_was_dropped
+        sweeps_take_many_steps_and_miss_nothing;
     restored:
         what_may_have_been_sent_is_unknown_after_a_recovery;
     unknowns:

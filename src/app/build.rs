@@ -33,6 +33,7 @@ use crate::queue::Queue;
 use crate::relay::Relay;
 use crate::scheduler::Scheduler;
 use crate::store::{Plans, Store};
+use crate::sweeper::Sweeper;
 use crate::telemetry;
 use crate::web::{self, About, Console};
 use crate::worker::{self, Worker};
@@ -279,6 +280,19 @@ impl Parts {
                 .flow_tasks
                 .spawn(supervised("scheduler", stop.clone(), move || {
                     scheduler.clone().run(stop.clone())
+                }));
+        }
+        if roles.scheduler {
+            let sweeper = Sweeper::new(
+                self.store.clone(),
+                self.clock.clone(),
+                self.config.retention,
+            );
+            let stop = running.flows.clone();
+            running
+                .flow_tasks
+                .spawn(supervised("sweeper", stop.clone(), move || {
+                    sweeper.clone().run(stop.clone())
                 }));
         }
         if self.config.catalog.reload {

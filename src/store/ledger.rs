@@ -54,6 +54,7 @@ mod rows;
 pub(super) mod session;
 mod settle;
 mod statement;
+mod sweep;
 mod unit;
 mod unknown;
 mod writes;
@@ -112,6 +113,11 @@ pub(super) trait Engine: Send + Sync + 'static {
     /// See [`Processes::beat`].
     fn pulse(&self) -> impl Future<Output = StoreResult<()>> + Send {
         std::future::ready(Ok(()))
+    }
+
+    /// Gives up what history that ended before `cutoff` was kept in, as far as it is empty; how much.
+    fn drop_room(&self, _cutoff: Timestamp) -> impl Future<Output = StoreResult<usize>> + Send {
+        std::future::ready(Ok(0))
     }
 
     /// See [`Processes::make_room`].

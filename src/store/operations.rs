@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use super::StoreResult;
+use super::{Retention, StoreResult, Sweep, Swept};
 use crate::domain::channel::{Category, Lane};
 use crate::domain::hold::HoldReason;
 use crate::domain::id::{MessageId, NotificationId};
@@ -127,6 +127,17 @@ pub trait Operations: Send + Sync {
     /// take, decide and hand over look here and rest.
     fn hold(&self) -> watch::Receiver<Option<HoldReason>> {
         watch::channel(None).1
+    }
+
+    /// One step of dropping what has ended longer ago than it is kept; to be called until it says that it is done. Nothing open is dropped,
+    /// nor anything that belongs to it.
+    async fn sweep(
+        &self,
+        _at: Sweep,
+        _retention: Retention,
+        _now: Timestamp,
+    ) -> StoreResult<Swept> {
+        Ok(Swept::default())
     }
 
     /// Lets a held store go on. What is open and may have been handed over since `from`, the moment that the copy shows, becomes unknown

@@ -5,7 +5,7 @@
 //! While the database is away everything fails within the deadline, and works again by itself when it is back.
 //!
 //! It needs a session of its own: a pooler in between must keep a connection to one client (session pooling), because prepared
-//! statements, settings and advisory locks live in the connection. It does not drop old rows.
+//! statements, settings and advisory locks live in the connection.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -350,6 +350,12 @@ impl Engine for PostgresStore {
     async fn room(&self, now: Timestamp) -> StoreResult<()> {
         self.readers
             .run(false, move |session| schema::make_room(session, now))
+            .await
+    }
+
+    async fn drop_room(&self, cutoff: Timestamp) -> StoreResult<usize> {
+        self.readers
+            .run(false, move |session| schema::drop_room(session, cutoff))
             .await
     }
 }

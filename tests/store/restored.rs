@@ -205,7 +205,7 @@ pub(crate) async fn what_may_have_been_sent_is_unknown_after_a_recovery(f: Fixtu
     assert_eq!(done, Some(expected));
     let unknown = status(Reason::ProviderUnknown);
     for (id, stands) in [
-        (stages.transactional, status(Reason::Retry)),
+        (stages.transactional, status(Reason::Ready)),
         (stages.sending, status(Reason::Retry)),
         (stages.marketing, unknown),
         (stages.retrying, unknown),

@@ -5,14 +5,18 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use super::recover::Recovery;
-use super::{Engine, recover, unknown};
+use super::{Engine, recover, sweep, unknown};
 use crate::domain::channel::Category;
 use crate::domain::hold::HoldReason;
 use crate::domain::policy::UnknownRule;
 use crate::domain::shop::ShopId;
 use crate::event;
+use crate::store::sweep::Place;
 use crate::store::witness::Seen;
-use crate::store::{Operations, Recovered, Resolved, Said, StoreResult, Unknown, UnknownPlace};
+use crate::store::{
+    Operations, Recovered, Resolved, Retention, Said, StoreResult, Sweep, Swept, Unknown,
+    UnknownPlace,
+};
 
 #[async_trait]
 impl<E: Engine> Operations for E {
@@ -36,6 +40,21 @@ impl<E: Engine> Operations for E {
 
     fn hold(&self) -> watch::Receiver<Option<HoldReason>> {
         self.holding().subscribe()
+    }
+
+    async fn sweep(&self, at: Sweep, retention: Retention, now: Timestamp) -> StoreResult<Swept> {
+        if at.0 == Place::Room {
+            let cutoff = now.checked_sub(retention.history);
+            let cutoff = cutoff.unwrap_or(Timestamp::UNIX_EPOCH);
+            return Ok(Swept {
+                table: "partition",
+                dropped: self.drop_room(cutoff).await?,
+                next: None,
+            });
+        }
+        self.writer()
+            .call(move |tx| sweep::step(tx, &at, retention, now))
+            .await
     }
 
     async fn recover(

@@ -4,7 +4,7 @@ use super::lookup::page;
 use super::session::{Dialect, Statement};
 use super::{
     accept, cancel, claim, customers, erase, facts, locks, lookup, pending, plan, recover, settle,
-    unit, unknown, writes,
+    sweep, unit, unknown, writes,
 };
 use crate::domain::filter::{Field, Filter};
 use crate::domain::id::{Ids, NotificationId};
@@ -78,6 +78,23 @@ pub(in crate::store) fn statements() -> Vec<Statement<'static>> {
         recover::OPEN,
         settle::EXPIRED,
         settle::HELD,
+        sweep::DROP_ATTEMPTS,
+        sweep::DROP_DETAIL,
+        sweep::DROP_EVENTS,
+        sweep::DROP_HISTORY,
+        sweep::DROP_MARKS,
+        sweep::DROP_MEMBERS,
+        sweep::DROP_MESSAGES,
+        sweep::DROP_REQUESTS,
+        sweep::ENDED_BEFORE,
+        sweep::ENDED_SINCE,
+        sweep::OPEN,
+        sweep::WALK_CONTENT,
+        sweep::WALK_EVENTS,
+        sweep::WALK_HISTORY,
+        sweep::WALK_MARKS,
+        sweep::WALK_REQUESTS,
+        sweep::WALK_USAGE,
         unit::BY_MESSAGE,
         unknown::HEADS,
         unknown::PAGE,
