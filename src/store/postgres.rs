@@ -22,6 +22,7 @@ use self::session::PgSession;
 use self::writer::Desk;
 use super::ledger::Engine;
 use super::ledger::batch::Writer;
+use super::ledger::fetching::Fetching;
 use super::ledger::session::Session;
 use super::witness::Witness;
 use super::{StoreError, StoreResult};
@@ -90,6 +91,7 @@ fn chain(error: &StoreError) -> String {
 pub struct PostgresStore {
     writer: Writer,
     readers: Readers,
+    fetching: Fetching,
     sequence: watch::Receiver<i64>,
     process: ProcessId,
     secret: [u8; 32],
@@ -238,6 +240,7 @@ fn open(settings: &Settings, now: Timestamp, opening: &Opening) -> Result<Opened
     let store = PostgresStore {
         writer,
         readers,
+        fetching: Fetching::default(),
         sequence,
         process,
         secret,
@@ -294,6 +297,10 @@ impl Watch {
 impl Engine for PostgresStore {
     fn writer(&self) -> &Writer {
         &self.writer
+    }
+
+    fn fetching(&self) -> &Fetching {
+        &self.fetching
     }
 
     async fn read<T, F>(&self, read: F) -> StoreResult<T>

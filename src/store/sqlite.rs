@@ -21,6 +21,7 @@ use self::writer::Pen;
 use super::StoreResult;
 use super::ledger::Engine;
 use super::ledger::batch::Writer;
+use super::ledger::fetching::Fetching;
 use super::ledger::meta::{Standing, examine};
 use super::ledger::session::Session;
 use super::witness::Witness;
@@ -40,6 +41,7 @@ mod tests;
 pub struct SqliteStore {
     writer: Writer,
     readers: Readers,
+    fetching: Fetching,
     sequence: watch::Receiver<i64>,
     secret: [u8; 32],
     generation: String,
@@ -137,6 +139,7 @@ fn open(folder: &Path, now: Timestamp, opening: Opening) -> Result<SqliteStore, 
     Ok(SqliteStore {
         writer,
         readers: Readers::new(file.clone()),
+        fetching: Fetching::default(),
         sequence,
         secret,
         generation,
@@ -149,6 +152,10 @@ fn open(folder: &Path, now: Timestamp, opening: Opening) -> Result<SqliteStore, 
 impl Engine for SqliteStore {
     fn writer(&self) -> &Writer {
         &self.writer
+    }
+
+    fn fetching(&self) -> &Fetching {
+        &self.fetching
     }
 
     async fn read<T, F>(&self, read: F) -> StoreResult<T>
