@@ -13,7 +13,9 @@ use tidings::domain::policy::UnknownRule;
 use tidings::domain::reason::{Reason, Status};
 use tidings::store::postgres::{self, PostgresStore};
 use tidings::store::sqlite::{self, SqliteStore};
-use tidings::store::{ClaimOutcome, Ledger as _, Operations as _, Recovered, Resolved, Store};
+use tidings::store::{
+    ClaimOutcome, Ledger as _, Lookup as _, Operations as _, Recovered, Resolved, Store,
+};
 
 use crate::server::Server;
 use crate::support::*;
@@ -352,4 +354,45 @@ async fn a_dump_that_was_put_back_is_seen_without_a_mark() {
     let claim = f.claim_of(&waits.await, start());
     assert_eq!(f.store.claim(claim).await.unwrap(), ClaimOutcome::Refused);
     f.close().await;
+}
+
+/// A timeline that began while nobody was there is a restore; one that began under a process that saw nothing lost is not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_timeline_is_a_restore_unless_somebody_was_there_and_nothing_is_lost() {
+    let Some(mut server) = Server::start_with(&["fsync=on"]) else {
+        return;
+    };
+    let connect = async |server: &Server| {
+        let store = PostgresStore::open(&settings(server), start()).await;
+        Arc::new(store.unwrap())
+    };
+    let store = connect(&server).await;
+    let f = Fixture::borrowed(store.clone());
+    f.accept(f.intent("ada")).await;
+    f.newest().await;
+    let backup = server.back_up();
+    server.kill();
+    server.recover_from(&backup);
+    server.run();
+    let beats = async || {
+        while store.events(&shop(), 0, 9).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    beats().await;
+    assert_eq!(held(&*store), None, "a standby has taken over");
+    let late = connect(&server).await;
+    assert_eq!(held(&*late), None, "who lived has said so");
+    late.close().await;
+    store.close().await;
+
+    server.kill();
+    server.recover_from(&backup);
+    server.run();
+    while server.sql("postgres", "SELECT pg_is_in_recovery()") == "t" {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let store = connect(&server).await;
+    assert_eq!(held(&*store), Some(HoldReason::Copied));
+    store.close().await;
 }

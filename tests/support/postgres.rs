@@ -335,6 +335,19 @@ impl Server {
         copy(backup, &data);
     }
 
+    /// The same by recovery from an archive in which nothing more is found: it ends in a new timeline.
+    pub(crate) fn recover_from(&self, backup: &Path) {
+        self.put_back(backup);
+        let data = self.folder.path().join("data");
+        fs::write(data.join("recovery.signal"), "").unwrap();
+        let mut settings = File::options()
+            .append(true)
+            .open(data.join("postgresql.auto.conf"))
+            .unwrap();
+        writeln!(settings, "restore_command = 'false'").unwrap();
+        give_away(self.folder.path());
+    }
+
     /// A dump of the database, as statements.
     pub(crate) fn dump(&self) -> PathBuf {
         let dump = self.folder.path().join("dump.sql");

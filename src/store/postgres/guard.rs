@@ -3,19 +3,21 @@
 //!
 //! Seen are: another server, another database, tables made anew (a dump put back), a timeline that began while nobody of us was there
 //! (recovery from an archive), and less than this process, or one before it with the same folder, has seen in it. A timeline that
-//! began while this process was there and saw nothing lost is a standby that has taken over, and no reason to stop.
+//! began while this process was there and saw nothing lost is a standby that has taken over, and no reason to stop. A server that still
+//! recovers is not connected to.
 
 use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use super::error::is_recovering;
 use super::session::PgSession;
 use crate::domain::hold::HoldReason;
 use crate::event;
+use crate::store::StoreResult;
 use crate::store::ledger::meta::{self, Standing, examine};
 use crate::store::ledger::session::{Session, Statement};
 use crate::store::witness::Witness;
-use crate::store::{StoreError, StoreResult};
 
 /// Server, database, table; then the timeline.
 const HOME: Statement<'_> = Statement::same(
@@ -110,9 +112,8 @@ pub(super) fn home(session: &mut PgSession) -> StoreResult<Option<String>> {
         Ok(())
     });
     match asked {
-        Err(StoreError::Unavailable(source)) if !session.is_connected() => {
-            Err(StoreError::Unavailable(source))
-        }
+        // One that still recovers is looked at when it is done: a connection to it is not kept.
+        Err(error) if !session.is_connected() || is_recovering(&error) => Err(error),
         _ => Ok(home),
     }
 }
