@@ -19,7 +19,6 @@ mod postgres;
 #[path = "faults/receivers.rs"]
 mod receivers;
 #[path = "faults/shop.rs"]
-#[expect(dead_code, reason = "shared with tests that use more of it")]
 mod shop;
 #[path = "support/skip.rs"]
 #[expect(dead_code, reason = "shared with tests that use more of it")]
