@@ -88,6 +88,8 @@ impl Site {
 
     async fn start(&self) -> Gateway {
         let mut command = Command::new(binary());
+        // Checks, which are held when they are unknown, come in faster than they go out: a backup finds some that wait.
+        command.env("TIDINGS_WORKERS__EMAIL__CONCURRENCY_BULK", "2");
         if let Engine::Shared(server) = &self.engine {
             command
                 .env("TIDINGS_STORE__KIND", "postgres")
