@@ -157,6 +157,9 @@ pub(crate) async fn pages_and_watches_go_on_over_what_was_dropped(f: Fixture) {
         found
     };
     assert_eq!(page(None).await, ids[..2]);
+    f.sweep(start() + DAY * 310).await;
+    let left = (f.count("content"), f.count("history"));
+    assert_eq!(left, (2, 4), "kept from the end on, not from acceptance");
     let dropped = f.sweep(start() + DAY * 400).await;
     assert_eq!(dropped.get("history"), Some(&2), "{dropped:?}");
     assert_eq!(
