@@ -112,6 +112,7 @@ fn open(folder: &Path, now: Timestamp, opening: Opening) -> Result<SqliteStore, 
     let witness = Arc::new(Witness::open(Some(folder)));
     let standing = Standing {
         generation: generation.clone(),
+        seen: witness.seen(),
         newest: newest_event(&conn)?,
         home: home(&file),
         asked: opening.paused,

@@ -83,12 +83,21 @@ impl Witness {
         }
     }
 
-    /// Whether the store was further than this. If it was, answers with how far, else remembers.
-    pub(super) fn compare(&self, now: Seen) -> Option<i64> {
+    /// What is remembered: to be asked before the store is looked at, because others look and remember meanwhile.
+    pub(super) fn seen(&self) -> Option<Seen> {
+        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.seen.clone()
+    }
+
+    /// Whether the store had been further, by what was remembered before it was looked at. If it had, answers with how far, else
+    /// remembers.
+    pub(super) fn compare(&self, before: Option<&Seen>, now: Seen) -> Option<i64> {
+        if let Some(before) = before.filter(|before| before.is_ahead_of(&now)) {
+            return Some(before.sequence);
+        }
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         match &inner.seen {
-            Some(seen) if seen.is_ahead_of(&now) => return Some(seen.sequence),
-            Some(seen) if *seen == now => {}
+            Some(seen) if *seen == now || seen.is_ahead_of(&now) => {}
             _ => inner.keep(now),
         }
         None
@@ -128,6 +137,26 @@ mod tests {
         }
     }
 
+    fn look(witness: &Witness, now: Seen) -> Option<i64> {
+        let before = witness.seen();
+        witness.compare(before.as_ref(), now)
+    }
+
+    /// Two look at the same time: who looked first and says so last has not found a loss.
+    #[test]
+    fn what_others_saw_meanwhile_is_no_loss() {
+        let witness = Witness::open(None);
+        assert_eq!(look(&witness, seen(0, 10)), None);
+        let before = witness.seen();
+        witness.saw(12);
+        assert_eq!(witness.compare(before.as_ref(), seen(0, 11)), None);
+        assert_eq!(
+            witness.seen(),
+            Some(seen(0, 12)),
+            "and nothing is forgotten"
+        );
+    }
+
     #[test]
     fn what_goes_back_is_seen_also_by_the_next_process() {
         let folder = tempfile::tempdir().unwrap();
@@ -138,22 +167,22 @@ mod tests {
             (seen(0, 99_999), Some(100_000)),
             (seen(0, 100_001), None),
         ] {
-            assert_eq!(witness.compare(now), expected);
+            assert_eq!(look(&witness, now), expected);
         }
         witness.saw(100_002);
         witness.saw(7);
         let next = Witness::open(Some(folder.path()));
-        assert_eq!(next.compare(seen(0, 5)), Some(100_002));
+        assert_eq!(look(&next, seen(0, 5)), Some(100_002));
         // After a recovery it begins anew; a backup from before that is older again.
-        assert_eq!(next.compare(seen(1, 5)), None);
-        assert_eq!(next.compare(seen(0, 200_000)), Some(5));
+        assert_eq!(look(&next, seen(1, 5)), None);
+        assert_eq!(look(&next, seen(0, 200_000)), Some(5));
         let next = Witness::open(Some(folder.path()));
-        assert_eq!(next.compare(seen(1, 4)), Some(5));
+        assert_eq!(look(&next, seen(1, 4)), Some(5));
         let other = Seen {
             generation: "cd34".to_owned(),
             ..seen(0, 1)
         };
-        assert_eq!(next.compare(other), None, "another store");
+        assert_eq!(look(&next, other), None, "another store");
     }
 
     #[test]
@@ -162,11 +191,11 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             std::fs::write(folder.path().join(NAME), text).unwrap();
             let witness = Witness::open(Some(folder.path()));
-            assert_eq!(witness.compare(seen(0, 1)), None, "{text:?}");
-            assert_eq!(witness.compare(seen(0, 0)), Some(1));
+            assert_eq!(look(&witness, seen(0, 1)), None, "{text:?}");
+            assert_eq!(look(&witness, seen(0, 0)), Some(1));
         }
         let witness = Witness::open(Some(Path::new("/proc/nowhere")));
-        assert_eq!(witness.compare(seen(0, 9)), None);
-        assert_eq!(witness.compare(seen(0, 8)), Some(9), "it still remembers");
+        assert_eq!(look(&witness, seen(0, 9)), None);
+        assert_eq!(look(&witness, seen(0, 8)), Some(9), "it still remembers");
     }
 }

@@ -52,6 +52,8 @@ pub(in crate::store) fn recoveries(session: &mut dyn Session) -> StoreResult<i64
 pub(in crate::store) struct Standing {
     /// Which it is.
     pub(in crate::store) generation: String,
+    /// What was remembered of it before it was looked at.
+    pub(in crate::store) seen: Option<Seen>,
     /// Its newest event.
     pub(in crate::store) newest: i64,
     /// Where it is; `None`: nobody can say.
@@ -71,11 +73,12 @@ pub(in crate::store) fn examine(
         return Ok(Some(held));
     }
     let known = get(session, HOME)?;
-    let ahead = witness.compare(Seen {
+    let here = Seen {
         generation: now.generation,
         recoveries: recoveries(session)?,
         sequence: now.newest,
-    });
+    };
+    let ahead = witness.compare(now.seen.as_ref(), here);
     let moved = known.as_ref().zip(now.home.as_ref());
     let why = match (moved, ahead) {
         (Some((before, here)), _) if !same(before, here) => Some(HoldReason::Copied),

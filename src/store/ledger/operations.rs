@@ -91,11 +91,12 @@ impl<E: Engine> Operations for E {
             return Ok(None);
         };
         let sequence = *self.news().borrow();
-        self.witness().compare(Seen {
+        let recovered = Seen {
             generation: self.name().to_owned(),
             recoveries,
             sequence,
-        });
+        };
+        self.witness().compare(None, recovered);
         self.holding().send_replace(None);
         event::store_recovered(all.held, all.resent, all.untouched);
         Ok(Some(all))

@@ -59,9 +59,12 @@ impl Guard {
         asked: bool,
         same: impl FnOnce(&str, &str) -> bool,
     ) -> StoreResult<()> {
+        // Other connections go on meanwhile: what they see after this is no loss.
+        let seen = self.witness.seen();
         let (newest, _) = newest(session)?;
         let standing = Standing {
             generation: self.generation.clone(),
+            seen,
             newest,
             home: home(session)?,
             asked,
