@@ -47,6 +47,10 @@ faults: ## Let the release build die and suffer again and again, judge, add to d
 	TIDINGS_TEST_BINARY=$(FAULTS_TARGET)/release/tidings TIDINGS_TEST_ROWS=$(ROWS) TIDINGS_TEST_COUNT=$(COUNT) \
 		cargo test --locked $(FEATURES) --no-fail-fast --test faults --test delivery --test bad_input --test cluster -- --ignored --nocapture the_rows_asked_for
 
+.PHONY: explain
+explain: ## Fill PostgreSQL with a million notifications and look at the plan of every statement
+	TIDINGS_TEST_REQUIRE=1 cargo test --locked $(FEATURES) --lib -- --ignored --nocapture served_by_an_index_among_millions
+
 .PHONY: fmt
 fmt: ## Format Rust and proto files
 	cargo fmt

@@ -7,10 +7,11 @@ use std::{env, fs};
 
 use prost::Message as _;
 
-const PROTOS: [&str; 3] = [
+const PROTOS: [&str; 4] = [
     "tidings/v1/notification_service.proto",
     "tidings/v1/customer_service.proto",
     "tidings/v1/template_service.proto",
+    "tidings/v1/operator_service.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

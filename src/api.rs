@@ -23,6 +23,7 @@ use crate::intake::Intake;
 use crate::proto;
 use crate::proto::customer_service_server::CustomerServiceServer;
 use crate::proto::notification_service_server::NotificationServiceServer;
+use crate::proto::operator_service_server::OperatorServiceServer;
 use crate::proto::template_service_server::TemplateServiceServer;
 use crate::store::Store;
 
@@ -34,6 +35,7 @@ mod guard;
 mod health;
 mod listen;
 mod notifications;
+mod operator;
 pub mod page;
 mod templates;
 
@@ -147,6 +149,7 @@ pub fn routes(
     });
     let notifications = notifications::Notifications::new(Arc::clone(&shared));
     let customers = customers::CustomerDoor::new(Arc::clone(&shared));
+    let operators = operator::Operators::new(Arc::clone(&shared));
     let templates = templates::Templates::new(shared);
     // A caller may compress what it sends; the limit holds for what comes out.
     let mut routes = Routes::new(Guarded(
@@ -161,6 +164,11 @@ pub fn routes(
     ))
     .add_service(Guarded(
         TemplateServiceServer::new(templates)
+            .max_decoding_message_size(MAX_MESSAGE_BYTES)
+            .accept_compressed(CompressionEncoding::Gzip),
+    ))
+    .add_service(Guarded(
+        OperatorServiceServer::new(operators)
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .accept_compressed(CompressionEncoding::Gzip),
     ))

@@ -22,18 +22,20 @@ mod keys;
 mod notifications;
 mod output;
 mod parse;
+mod recover;
 mod screen;
 mod send;
 mod session;
 mod show;
 mod tail;
 mod templates;
+mod unknown;
 
 pub use args::{
     BenchOptions, BenchPart, BenchQueue, BenchStore, Chaos, Cli, Command, ContentOptions,
     CustomersCommand, DemoOptions, DevOptions, DoctorOptions, ExplainOptions, KeysCommand,
-    MigrateOptions, NotificationsCommand, Part, PreferencesOptions, RenderOptions, SendOptions,
-    ServeOptions, TailOptions, TemplatesCommand, UpsertOptions,
+    MigrateOptions, NotificationsCommand, Part, PreferencesOptions, RecoverOptions, RenderOptions,
+    SendOptions, ServeOptions, TailOptions, TemplatesCommand, UnknownCommand, UpsertOptions, Verdict,
 };
 
 pub use bar::Bar;
@@ -100,6 +102,8 @@ async fn talk(target: &Target, json: bool, command: Command) -> Result<(), Failu
         Command::Notifications(command) => notifications::run(target, &mut output, command).await,
         Command::Customers(command) => customers::run(target, &mut output, command).await,
         Command::Templates(command) => templates::run(target, &mut output, command).await,
+        Command::Recover(options) => recover::run(target, &mut output, options).await,
+        Command::Unknown(command) => unknown::run(target, &mut output, command).await,
         Command::Keys(command) => keys::run(&mut output, &command),
         Command::Completions { shell } => completions(shell),
         // The hosts were taken out before.
@@ -164,6 +168,11 @@ mod tests {
             "customers import customers.jsonl",
             "templates render order.shipped --locale de --part html",
             "completions bash",
+            "serve --paused",
+            "recover --from 2026-11-22T21:30:00Z",
+            "recover --complete --json",
+            "unknown list --limit 5",
+            "unknown resolve 0192f600-0000-7000-8000-000000000000 --as resend --reason why --json",
             "keys new",
             "keys new --out orders.key --json",
             "tail --address https://gateway.shop.example --api-key-file k --ca-file c",

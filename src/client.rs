@@ -1,6 +1,6 @@
 //! L4: the command line's way to a running gateway.
 //!
-//! Connects once, in the clear or by TLS, shows the caller's key or certificate, gives the three services as their generated clients, and turns what went wrong into lines that a person
+//! Connects once, in the clear or by TLS, shows the caller's key or certificate, gives the services as their generated clients, and turns what went wrong into lines that a person
 //! can act on. Does not retry: the person, or the script, decides.
 
 use std::time::Duration;
@@ -12,6 +12,7 @@ use tonic_types::StatusExt as _;
 
 use crate::proto::customer_service_client::CustomerServiceClient;
 use crate::proto::notification_service_client::NotificationServiceClient;
+use crate::proto::operator_service_client::OperatorServiceClient;
 use crate::proto::template_service_client::TemplateServiceClient;
 
 mod target;
@@ -125,6 +126,11 @@ impl Client {
     /// Templates.
     pub fn templates(&self) -> TemplateServiceClient<Line> {
         TemplateServiceClient::new(self.line.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES)
+    }
+
+    /// Running the gateway.
+    pub fn operations(&self) -> OperatorServiceClient<Line> {
+        OperatorServiceClient::new(self.line.clone())
     }
 }
 

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use crate::domain::caller::KnownCaller;
 use crate::domain::channel::Channel;
 use crate::domain::shop::Identity;
+use crate::store::Retention;
 
 mod callers;
 mod layers;
@@ -18,6 +19,7 @@ mod nearest;
 mod providers;
 mod queue;
 mod reader;
+mod retention;
 mod roles;
 mod secret;
 mod server;
@@ -51,6 +53,8 @@ pub struct Config {
     pub callers: Vec<KnownCaller>,
     /// Where everything is kept.
     pub store: Store,
+    /// How long what has ended is kept.
+    pub retention: Retention,
     /// How ready work travels.
     pub queue: Queue,
     /// Where templates come from.
@@ -180,6 +184,7 @@ impl Config {
         let roles = reader.origin("server.roles");
         let server = Server::read(reader, &callers);
         let store = Store::read(reader);
+        let retention = retention::read(reader);
         let queue = Queue::read(reader);
         let catalog = Catalog::read(reader);
         let workers = Workers::read(reader);
@@ -192,6 +197,7 @@ impl Config {
             server: server?,
             callers,
             store: store?,
+            retention: retention?,
             queue: queue?,
             catalog: catalog?,
             workers: workers?,

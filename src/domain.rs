@@ -12,6 +12,7 @@ pub mod decision;
 pub mod draft;
 pub mod filter;
 pub mod hex;
+pub mod hold;
 pub mod id;
 pub mod intent;
 pub mod locale;

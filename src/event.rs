@@ -6,8 +6,10 @@ use metrics::{counter, gauge, histogram};
 
 use crate::domain::breaker::BreakerState;
 use crate::domain::channel::{Category, Channel, Lane};
+use crate::domain::hold::HoldReason;
 use crate::domain::id::{MessageId, NotificationId};
 use crate::domain::notification::AttemptResult;
+use crate::domain::policy::Resolution;
 use crate::domain::reason::Status;
 use crate::domain::rejection::RejectionReason;
 
@@ -206,6 +208,42 @@ pub fn taken_over(count: usize) {
         count,
         "hand-overs of a process that died are of unknown outcome"
     );
+}
+
+/// What had ended long ago was dropped.
+pub fn dropped(table: &'static str, count: usize) {
+    counter!("tidings_retention_dropped_total", "table" => table).increment(count as u64);
+    tracing::debug!(table, count, "what had ended long ago was dropped");
+}
+
+/// The store is held, or is not any more.
+pub fn store_held(why: Option<HoldReason>) {
+    gauge!("tidings_store_paused").set(if why.is_some() { 1.0 } else { 0.0 });
+    if let Some(why) = why {
+        tracing::error!(reason = %why, "{}", why.sentence());
+    }
+}
+
+/// An operator let a held store go on.
+pub fn store_recovered(held: u64, resent: u64, untouched: u64) {
+    store_held(None);
+    tracing::warn!(
+        held,
+        resent,
+        untouched,
+        "the store was recovered and goes on"
+    );
+}
+
+/// Who let it.
+pub fn recovered_by(caller: &str) {
+    tracing::warn!(by = caller, "an operator has let the store go on");
+}
+
+/// An operator said what became of what was unknown.
+pub fn resolved(notification: NotificationId, resolution: Resolution, by: &str) {
+    counter!("tidings_unknown_resolved_total", "resolution" => resolution.as_str()).increment(1);
+    tracing::info!(%notification, %resolution, by, "an operator said what became of what was unknown");
 }
 
 /// The template folder holds an error; the last good bundle stays.

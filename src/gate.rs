@@ -60,6 +60,11 @@ impl Gates {
         self.of(channel).is_some_and(Gate::is_shut)
     }
 
+    /// Waits until they are closed for good.
+    pub async fn closed(&self) {
+        self.closed.cancelled().await;
+    }
+
     /// Lets go of all who wait, and lets nobody through any more.
     pub fn close(&self) {
         self.closed.cancel();

@@ -68,6 +68,10 @@ impl Intake {
         drafts: Vec<Draft>,
         atomic: bool,
     ) -> Vec<Result<Acceptance, Rejection>> {
+        if let Some(held) = *self.store.hold().borrow() {
+            let waits = Rejection::new(RejectionReason::StoreUnavailable, held.sentence());
+            return drafts.iter().map(|_| Err(waits.clone())).collect();
+        }
         let now = self.clock.now();
         let requests: Vec<_> = drafts
             .iter()

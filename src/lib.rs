@@ -20,6 +20,7 @@ pub mod worker;
 
 pub mod heartbeat;
 pub mod scheduler;
+pub mod sweeper;
 
 // The stages that the flows are made of.
 pub mod admit;

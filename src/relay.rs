@@ -110,6 +110,9 @@ impl Relay {
     }
 
     async fn feed(&mut self) -> StoreResult<()> {
+        if self.store.hold().borrow().is_some() {
+            return Ok(());
+        }
         for lane in Lane::ALL {
             for channel in Channel::ALL {
                 self.feed_one(*channel, *lane).await?;

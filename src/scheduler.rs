@@ -90,6 +90,10 @@ impl Scheduler {
     }
 
     async fn pass(&mut self, stop: &CancellationToken) -> StoreResult<()> {
+        // What an operator has yet to judge stays as the copy shows it.
+        if self.store.hold().borrow().is_some() {
+            return Ok(());
+        }
         while !stop.is_cancelled() {
             let planned = self
                 .store

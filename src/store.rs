@@ -30,8 +30,15 @@ use crate::domain::shop::{CallerId, Identity, ShopId};
 pub mod bell;
 pub mod floor;
 mod ledger;
+mod operations;
 pub mod postgres;
 pub mod sqlite;
+mod sweep;
+mod witness;
+
+pub use operations::{Operations, Recovered, Resolved, Said, Unknown, UnknownPlace};
+
+pub use sweep::{REQUESTS_KEPT, Retention, Sweep, Swept};
 
 /// Why the store did not do it.
 #[derive(Debug, thiserror::Error)]
@@ -396,7 +403,7 @@ pub trait Lookup: Send + Sync {
     /// What a case would be for a notification that is not stored: a dry run.
     async fn case(&self, notification: Notification, now: Timestamp) -> StoreResult<Case>;
 
-    /// How many notifications are in each status.
+    /// How many notifications are in each status, those included that have been dropped since they ended.
     async fn counts(&self, identity: &Identity) -> StoreResult<Vec<(Status, u64)>>;
 
     /// Events of this caller behind `sequence`, oldest first, never skipping one that commits later.
@@ -497,9 +504,9 @@ pub trait Processes: Send + Sync {
 }
 
 /// A whole store.
-pub trait Store: Ledger + Lookup + Customers + Bundles + Processes {}
+pub trait Store: Ledger + Lookup + Customers + Bundles + Processes + Operations {}
 
-impl<T: Ledger + Lookup + Customers + Bundles + Processes> Store for T {}
+impl<T: Ledger + Lookup + Customers + Bundles + Processes + Operations> Store for T {}
 
 /// How far back usage is read for deciding.
 pub const USAGE_HORIZON: SignedDuration = SignedDuration::from_hours(24 * 400);

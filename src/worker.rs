@@ -142,6 +142,10 @@ impl Worker {
                 room.await;
             }
         }
+        if self.store.hold().borrow().is_some() {
+            consumer.rest();
+            self.rest().await;
+        }
         let Some(delivery) = consumer.next().await else {
             return false;
         };
@@ -149,6 +153,15 @@ impl Worker {
             delivery.ack();
         }
         true
+    }
+
+    /// Waits while the store is held, or until the gates are closed for good.
+    async fn rest(&self) {
+        let mut hold = self.store.hold();
+        tokio::select! {
+            _ = hold.wait_for(Option::is_none) => {}
+            () = self.gates.closed() => {}
+        }
     }
 
     /// Does one job to its end, also when it panics.

@@ -32,6 +32,9 @@ mod matrix;
 mod poison;
 #[path = "delivery/post_office.rs"]
 mod post_office;
+#[path = "support/program.rs"]
+#[expect(dead_code, reason = "shared with tests that use more of it")]
+mod program;
 #[path = "faults/report.rs"]
 #[expect(dead_code, reason = "shared with tests that use more of it")]
 mod report;

@@ -74,7 +74,7 @@ fn caller(folder: &Path, name: &str, scopes: &[&str]) -> String {
 }
 
 /// Every scope.
-const ALL: [&str; 7] = [
+const ALL: [&str; 8] = [
     "send:critical",
     "send:transactional",
     "send:relationship",
@@ -82,6 +82,7 @@ const ALL: [&str; 7] = [
     "read",
     "customer:write",
     "customer:erase",
+    "operate",
 ];
 
 fn serve(config: &Path) -> Binary {

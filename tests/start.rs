@@ -256,7 +256,20 @@ fn a_backup_starts_as_a_gateway_of_its_own() {
     let copied = folder.path().join("copied");
     let done = Command::new("cp").arg("-a").args([&data, &copied]).status();
     assert!(done.unwrap().success());
+    let config = configuration(folder.path(), "");
+    let variables = [("TIDINGS_STORE__PATH", copied.to_str().unwrap())];
+    let (code, _, told) = doctor(&config, "store", &variables);
+    assert_eq!(code, 1, "{told}");
+    assert!(
+        told.contains("holds 2 notifications, and the store is a copy"),
+        "{told}"
+    );
     let copy = Binary::dev(&copied);
+    let (code, _, err) = send(&copy);
+    assert_eq!(code, 1);
+    assert!(err.contains("tidings recover"), "{err}");
+    let (code, out, err) = run(program().args(["recover", "--complete", "--address", &copy.grpc]));
+    assert_eq!((code, field(&out, "untouched")), (0, "0"), "{err}");
     let list = ["notifications", "list", "--address", &copy.grpc];
     let (code, out, err) = run(program().args(list));
     assert_eq!((code, out.lines().count()), (0, 2), "{err}");

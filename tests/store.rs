@@ -4,6 +4,8 @@
 mod accepting;
 #[path = "store/embedded.rs"]
 mod embedded;
+#[path = "store/keeping.rs"]
+mod keeping;
 #[path = "store/outage.rs"]
 mod outage;
 #[path = "store/people.rs"]
@@ -12,6 +14,8 @@ mod people;
 mod postgres;
 #[path = "store/reading.rs"]
 mod reading;
+#[path = "store/restored.rs"]
+mod restored;
 #[path = "store/sending.rs"]
 mod sending;
 #[path = "support/postgres.rs"]
@@ -21,6 +25,8 @@ mod server;
 mod skip;
 #[path = "store/support.rs"]
 mod support;
+#[path = "store/unknowns.rs"]
+mod unknowns;
 
 /// Runs each promise against every store.
 macro_rules! promises {
@@ -94,4 +100,19 @@ promises! {
         nobody_sees_what_is_anothers
         events_have_no_gaps_under_concurrency
         a_dry_run_stores_nothing;
+    keeping:
+        request_ids_are_kept_for_72_hours_after_the_end
+        what_ended_is_dropped_in_its_time_and_what_is_open_is_not
+        usage_outlives_the_budgets
+        pages_and_watches_go_on_over_what_was_dropped
+        sweeps_take_many_steps_and_miss_nothing;
+    restored:
+        what_may_have_been_sent_is_unknown_after_a_recovery;
+    unknowns:
+        an_operator_ends_an_unknown
+        an_operator_sends_an_unknown_again
+        an_operator_answers_for_one_message
+        what_is_not_unknown_is_not_resolved
+        unknowns_are_paged_in_order
+        of_all_who_end_an_unknown_one_does;
 }

@@ -19,6 +19,7 @@ const LAYERS: &[&[&str]] = &[
         "relay",
         "worker",
         "scheduler",
+        "sweeper",
         "heartbeat",
         "client",
     ],

@@ -101,6 +101,18 @@ const METHODS: &[(&str, Need)] = &[
         "/tidings.v1.TemplateService/PreviewTemplate",
         Need::Scope(Scope::Read),
     ),
+    (
+        "/tidings.v1.OperatorService/ListUnknown",
+        Need::Scope(Scope::Operate),
+    ),
+    (
+        "/tidings.v1.OperatorService/ResolveUnknown",
+        Need::Scope(Scope::Operate),
+    ),
+    (
+        "/tidings.v1.OperatorService/RecoverStore",
+        Need::Scope(Scope::Operate),
+    ),
     ("/grpc.health.v1.Health/Check", Need::Nothing),
     ("/grpc.health.v1.Health/Watch", Need::Nothing),
     (

@@ -5,11 +5,12 @@ use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
 
-const SERVICES: [&str; 4] = [
+const SERVICES: [&str; 5] = [
     "",
     "tidings.v1.NotificationService",
     "tidings.v1.CustomerService",
     "tidings.v1.TemplateService",
+    "tidings.v1.OperatorService",
 ];
 
 /// The handle by which the process says whether it serves. It does not, until [`Health::serving`].

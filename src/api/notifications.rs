@@ -331,7 +331,7 @@ fn cancellation_key(key: String) -> Result<String, Rejection> {
     Ok(key)
 }
 
-fn not_found(id: NotificationId) -> Rejection {
+pub(super) fn not_found(id: NotificationId) -> Rejection {
     Rejection::new(
         RejectionReason::NotificationNotFound,
         format!("there is no notification {id}"),

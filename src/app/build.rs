@@ -33,6 +33,7 @@ use crate::queue::Queue;
 use crate::relay::Relay;
 use crate::scheduler::Scheduler;
 use crate::store::{Plans, Store};
+use crate::sweeper::Sweeper;
 use crate::telemetry;
 use crate::web::{self, About, Console};
 use crate::worker::{self, Worker};
@@ -281,6 +282,19 @@ impl Parts {
                     scheduler.clone().run(stop.clone())
                 }));
         }
+        if roles.scheduler {
+            let sweeper = Sweeper::new(
+                self.store.clone(),
+                self.clock.clone(),
+                self.config.retention,
+            );
+            let stop = running.flows.clone();
+            running
+                .flow_tasks
+                .spawn(supervised("sweeper", stop.clone(), move || {
+                    sweeper.clone().run(stop.clone())
+                }));
+        }
         if self.config.catalog.reload {
             let (stop, bundles, live) = (
                 running.flows.clone(),
@@ -366,7 +380,11 @@ impl Parts {
         let (serving, pulse) = (self.serving.clone(), self.pulse.clone());
         let works = self.config.server.roles.worker && !self.config.server.roles.ingest;
         let connection = self.queue.connection();
+        let hold = self.store.hold();
         Arc::new(move || {
+            if let Some(held) = *hold.borrow() {
+                return Err(held.sentence());
+            }
             if !serving.load(Ordering::Relaxed) {
                 return Err("it is shutting down");
             }

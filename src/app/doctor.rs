@@ -12,8 +12,8 @@ use crate::config::{self, Config, ProviderKind, QueueKind, StoreKind};
 use crate::domain::clock::{Clock, SystemClock};
 use crate::domain::pulse::Pulse;
 use crate::domain::shop::Identity;
-use crate::store::Lookup as _;
-use crate::store::sqlite::{OpenError, SqliteStore};
+use crate::store::sqlite::{OpenError, Opening, SqliteStore};
+use crate::store::{Lookup as _, Operations as _};
 
 /// A clock before this is wrong: the year this release was made in.
 const EARLIEST_YEAR: i16 = 2026;
@@ -123,7 +123,11 @@ async fn store(config: &Config, clock: &dyn Clock) -> Result<String, String> {
     if !folder.exists() {
         return can_be_made(folder).map_err(|error| error.to_string());
     }
-    let store = SqliteStore::open_limited(folder, clock.now(), config.store.max_size)
+    let opening = Opening {
+        max_bytes: config.store.max_size,
+        paused: false,
+    };
+    let store = SqliteStore::open_as(folder, clock.now(), opening)
         .await
         .map_err(|error| error.to_string())?;
     let mut count = 0;
@@ -134,9 +138,17 @@ async fn store(config: &Config, clock: &dyn Clock) -> Result<String, String> {
             Err(error) => failed = Some(error.to_string()),
         }
     }
+    let held = *store.hold().borrow();
     store.close().await;
     if let Some(error) = failed {
         return Err(error);
+    }
+    if let Some(held) = held {
+        return Err(format!(
+            "{} holds {count} notifications, and {}",
+            folder.display(),
+            held.sentence()
+        ));
     }
     Ok(format!("{} holds {count} notifications", folder.display()))
 }

@@ -56,10 +56,11 @@ impl Hosts for Here {
 
     async fn serve(&self, options: ServeOptions) -> i32 {
         let said = std::env::vars().chain(options.settings());
-        let config = match configured(options.config.as_deref(), said) {
+        let mut config = match configured(options.config.as_deref(), said) {
             Ok(config) => config,
             Err(code) => return code,
         };
+        config.store.paused = options.paused;
         telemetry::log(
             &level(&config.telemetry.log),
             config.telemetry.format == LogFormat::Json,

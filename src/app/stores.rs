@@ -11,8 +11,8 @@ use crate::domain::channel::Category;
 use crate::domain::id::ProcessId;
 use crate::domain::policy::UnknownRule;
 use crate::domain::pulse::Pulse;
-use crate::store::postgres::PostgresStore;
-use crate::store::sqlite::SqliteStore;
+use crate::store::postgres::{self, PostgresStore};
+use crate::store::sqlite::{self, SqliteStore};
 use crate::store::{Ledger as _, Store, StoreResult};
 
 /// A process that was not heard of for so long may be dead, and another one may take over what it was doing.
@@ -57,11 +57,20 @@ impl Opened {
     pub(super) async fn open(settings: &config::Store, now: Timestamp) -> Result<Self, StartError> {
         Ok(match &settings.kind {
             StoreKind::Sqlite => {
-                let opening = SqliteStore::open_limited(&settings.path, now, settings.max_size);
+                let opening = sqlite::Opening {
+                    max_bytes: settings.max_size,
+                    paused: settings.paused,
+                };
+                let opening = SqliteStore::open_as(&settings.path, now, opening);
                 Self::Own(Arc::new(opening.await?))
             }
             StoreKind::Postgres(postgres) => {
-                Self::Shared(Arc::new(PostgresStore::open(postgres, now).await?))
+                let opening = postgres::Opening {
+                    folder: Some(settings.path.clone()),
+                    paused: settings.paused,
+                };
+                let opening = PostgresStore::open_as(postgres, now, opening);
+                Self::Shared(Arc::new(opening.await?))
             }
         })
     }

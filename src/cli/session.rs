@@ -6,9 +6,11 @@ use crate::proto::{
     CancelNotificationRequest, CancelNotificationResponse, Customer, DeleteCustomerRequest,
     ExplainNotificationRequest, ExplainNotificationResponse, GetCustomerRequest,
     GetNotificationRequest, GetPreferencesRequest, JsonCodec, ListNotificationsRequest,
-    ListNotificationsResponse, ListTemplatesRequest, ListTemplatesResponse, Notification,
-    Preferences, PreviewTemplateRequest, PreviewTemplateResponse, SendNotificationRequest,
-    SendNotificationResponse, UpdatePreferencesRequest, UpsertCustomerRequest, WireMessage,
+    ListNotificationsResponse, ListTemplatesRequest, ListTemplatesResponse, ListUnknownRequest,
+    ListUnknownResponse, Notification, Preferences, PreviewTemplateRequest,
+    PreviewTemplateResponse, RecoverStoreRequest, RecoverStoreResponse, ResolveUnknownRequest,
+    ResolveUnknownResponse, SendNotificationRequest, SendNotificationResponse,
+    UpdatePreferencesRequest, UpsertCustomerRequest, WireMessage,
 };
 
 use super::failure::{Exit, Failure};
@@ -168,6 +170,30 @@ impl Session {
         request: PreviewTemplateRequest,
     ) -> Result<PreviewTemplateResponse, Failure> {
         let answer = self.client.templates().preview_template(request).await;
+        Ok(answer.map_err(|error| self.fault(error))?.into_inner())
+    }
+
+    pub(super) async fn unknown(
+        &self,
+        request: ListUnknownRequest,
+    ) -> Result<ListUnknownResponse, Failure> {
+        let answer = self.client.operations().list_unknown(request).await;
+        Ok(answer.map_err(|error| self.fault(error))?.into_inner())
+    }
+
+    pub(super) async fn recover(
+        &self,
+        request: RecoverStoreRequest,
+    ) -> Result<RecoverStoreResponse, Failure> {
+        let answer = self.client.operations().recover_store(request).await;
+        Ok(answer.map_err(|error| self.fault(error))?.into_inner())
+    }
+
+    pub(super) async fn resolve(
+        &self,
+        request: ResolveUnknownRequest,
+    ) -> Result<ResolveUnknownResponse, Failure> {
+        let answer = self.client.operations().resolve_unknown(request).await;
         Ok(answer.map_err(|error| self.fault(error))?.into_inner())
     }
 }

@@ -15,6 +15,8 @@ pub struct Store {
     pub path: PathBuf,
     /// The most bytes the embedded store's file may have; `None`: as many as the disk has.
     pub max_size: Option<u64>,
+    /// Whether it is held until an operator lets it go on: said for one start, never set.
+    pub paused: bool,
 }
 
 /// What a store's file may be limited to: enough to start with, and no more than SQLite can have.
@@ -52,6 +54,7 @@ impl Store {
             },
             path: PathBuf::from(path),
             max_size: Some(max_size?).filter(|bytes| *bytes > 0),
+            paused: false,
         })
     }
 }

@@ -31,6 +31,8 @@ words! {
         CustomerWrite = "customer:write",
         /// Erase customers for good.
         CustomerErase = "customer:erase",
+        /// Run the gateway: say what became of what is unknown, whoever of the shop sent it.
+        Operate = "operate",
     }
 }
 

@@ -55,6 +55,8 @@ words! {
         Render = "render",
         /// The message was handed to a provider.
         Dispatch = "dispatch",
+        /// An operator said what became of what was unknown.
+        Operator = "operator",
     }
 }
 

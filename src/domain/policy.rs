@@ -35,6 +35,18 @@ words! {
     }
 }
 
+words! {
+    /// What an operator says of a message of which nobody knows whether it was sent.
+    Resolution {
+        /// It was.
+        Sent = "sent",
+        /// Send it again with the same Message-ID or nonce.
+        Resend = "resend",
+        /// Leave it: it is not sent again, and counts as failed.
+        Drop = "drop",
+    }
+}
+
 /// When and how often a failed try is repeated.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Backoff {

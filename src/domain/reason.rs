@@ -41,7 +41,13 @@ impl State {
             Self::Accepted | Self::Scheduled | Self::Processing => true,
             Self::Sent => matches!(
                 next,
-                Self::Delivered | Self::Failed | Self::Sent | Self::Processing
+                Self::Delivered
+                    | Self::Failed
+                    | Self::Sent
+                    | Self::Processing
+                    // What was unknown is sent again when an operator says so.
+                    | Self::Scheduled
+                    | Self::Accepted
             ),
             Self::Delivered | Self::Suppressed | Self::Failed | Self::Cancelled | Self::Expired => {
                 false

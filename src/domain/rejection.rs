@@ -31,6 +31,10 @@ words! {
         RequestIdReused = "REQUEST_ID_REUSED",
         /// It has ended.
         AlreadyFinal = "ALREADY_FINAL",
+        /// Nobody asks any more what became of it.
+        NotUnknown = "NOT_UNKNOWN",
+        /// The gateway does not wait for an operator.
+        NotPaused = "NOT_PAUSED",
         /// No credential, or none that is known.
         Unauthenticated = "UNAUTHENTICATED",
         /// A known caller without the scope that the call needs.

@@ -19,6 +19,7 @@ use self::fetching::Fetching;
 use self::rows::cut;
 use self::session::{Session, Statement, bind, row, select, write};
 use self::statement::insert;
+use super::witness::Witness;
 use super::{
     AcceptOutcome, Bundles, CancelTarget, Cancelled, Case, Change, Claim, ClaimOutcome, Customers,
     Ledger, Lookup, NewNotification, Plans, Processes, Published, Query, Ready, Settlement,
@@ -27,6 +28,7 @@ use super::{
 use crate::domain::address::Address;
 use crate::domain::channel::{Category, Channel, Lane};
 use crate::domain::customer::{Customer, CustomerId, GUEST_PREFIX};
+use crate::domain::hold::HoldReason;
 use crate::domain::id::{MessageId, NotificationId};
 use crate::domain::notification::{Event, Notification, Record};
 use crate::domain::policy::UnknownRule;
@@ -44,14 +46,19 @@ mod facts;
 pub(super) mod fetching;
 mod locks;
 mod lookup;
+pub(super) mod meta;
 mod open;
+mod operations;
 mod pending;
 mod plan;
+mod recover;
 mod rows;
 pub(super) mod session;
 mod settle;
 mod statement;
+mod sweep;
 mod unit;
+mod unknown;
 mod writes;
 
 #[cfg(test)]
@@ -96,9 +103,26 @@ pub(super) trait Engine: Send + Sync + 'static {
     /// The newest event.
     fn news(&self) -> watch::Receiver<i64>;
 
+    /// Which store it is.
+    fn name(&self) -> &str;
+
+    /// Where the store is; `None`: nobody can say.
+    fn home(&self) -> impl Future<Output = StoreResult<Option<String>>> + Send;
+
+    /// Whether it is held.
+    fn holding(&self) -> &watch::Sender<Option<HoldReason>>;
+
+    /// What was seen of it.
+    fn witness(&self) -> &Witness;
+
     /// See [`Processes::beat`].
     fn pulse(&self) -> impl Future<Output = StoreResult<()>> + Send {
         std::future::ready(Ok(()))
+    }
+
+    /// Gives up what history that ended before `cutoff` was kept in, as far as it is empty; how much.
+    fn drop_room(&self, _cutoff: Timestamp) -> impl Future<Output = StoreResult<usize>> + Send {
+        std::future::ready(Ok(0))
     }
 
     /// See [`Processes::make_room`].

@@ -5,8 +5,9 @@
 //! While the database is away everything fails within the deadline, and works again by itself when it is back.
 //!
 //! It needs a session of its own: a pooler in between must keep a connection to one client (session pooling), because prepared
-//! statements, settings and advisory locks live in the connection. It does not drop old rows.
+//! statements, settings and advisory locks live in the connection.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use tokio::sync::{Notify, mpsc, watch};
 
 use self::connection::Connector;
 pub use self::connection::{Settings, Tls};
+use self::guard::Guard;
 use self::readers::Readers;
 use self::session::PgSession;
 use self::writer::Desk;
@@ -22,11 +24,14 @@ use super::ledger::Engine;
 use super::ledger::batch::Writer;
 use super::ledger::fetching::Fetching;
 use super::ledger::session::Session;
+use super::witness::Witness;
 use super::{StoreError, StoreResult};
+use crate::domain::hold::HoldReason;
 use crate::domain::id::{Ids, ProcessId};
 
 mod connection;
 mod error;
+mod guard;
 mod readers;
 mod schema;
 mod session;
@@ -90,7 +95,7 @@ pub struct PostgresStore {
     sequence: watch::Receiver<i64>,
     process: ProcessId,
     secret: [u8; 32],
-    generation: String,
+    guard: Guard,
     /// Closes when every thread has ended.
     ended: tokio::sync::Mutex<mpsc::Receiver<()>>,
     /// Dropped to end the watching of events.
@@ -109,8 +114,20 @@ impl PostgresStore {
     /// # Errors
     /// See [`OpenError`].
     pub async fn open(settings: &Settings, now: Timestamp) -> Result<Self, OpenError> {
+        Self::open_as(settings, now, Opening::default()).await
+    }
+
+    /// The same with a folder of this process, or held.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub async fn open_as(
+        settings: &Settings,
+        now: Timestamp,
+        opening: Opening,
+    ) -> Result<Self, OpenError> {
         let settings = settings.clone();
-        let opening = tokio::task::spawn_blocking(move || open(&settings, now));
+        let opening = tokio::task::spawn_blocking(move || open(&settings, now, &opening));
         let Opened { store, watch } = opening
             .await
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
@@ -146,7 +163,7 @@ impl PostgresStore {
 
     /// Names this store: a copy that was restored from a backup has the same, a new one another.
     pub fn generation(&self) -> &str {
-        &self.generation
+        &self.guard.generation
     }
 
     /// This process, as the others see it.
@@ -169,7 +186,16 @@ impl PostgresStore {
     }
 }
 
-fn open(settings: &Settings, now: Timestamp) -> Result<Opened, OpenError> {
+/// How a store is opened.
+#[derive(Clone, Debug, Default)]
+pub struct Opening {
+    /// Where this process remembers how far the store had come; `None`: it does not.
+    pub folder: Option<PathBuf>,
+    /// It is to be held until an operator lets it go on.
+    pub paused: bool,
+}
+
+fn open(settings: &Settings, now: Timestamp, opening: &Opening) -> Result<Opened, OpenError> {
     let process = Ids::new().process(now);
     let connector = Connector::try_new(settings, process).map_err(OpenError::Certificates)?;
     let connector = Arc::new(connector);
@@ -180,8 +206,16 @@ fn open(settings: &Settings, now: Timestamp) -> Result<Opened, OpenError> {
     first
         .execute(&schema::BEAT, &schema::process(&process))
         .map_err(OpenError::Database)?;
-    let newest = newest(&mut first).map_err(OpenError::Database)?;
+    let guard = Guard {
+        generation,
+        witness: Arc::new(Witness::open(opening.folder.as_deref())),
+        holding: watch::channel(None).0,
+    };
+    let standing = guard.open(&mut first, opening.paused);
+    let newest = standing.and_then(|()| guard.watch(&mut first));
+    let newest = newest.map_err(OpenError::Database)?;
     first.close();
+    connector.watch_by(guard.clone());
 
     let news = Arc::new(Notify::new());
     let (announce, sequence) = watch::channel(newest);
@@ -200,6 +234,7 @@ fn open(settings: &Settings, now: Timestamp) -> Result<Opened, OpenError> {
         readers: readers.clone(),
         news,
         announce,
+        guard: guard.clone(),
         stop: stop.clone(),
     };
     let store = PostgresStore {
@@ -209,20 +244,11 @@ fn open(settings: &Settings, now: Timestamp) -> Result<Opened, OpenError> {
         sequence,
         process,
         secret,
-        generation,
+        guard,
         ended: tokio::sync::Mutex::new(ended),
         _watching: stop.drop_guard(),
     };
     Ok(Opened { store, watch })
-}
-
-fn newest(session: &mut dyn Session) -> StoreResult<i64> {
-    let mut newest = 0;
-    session.select(&schema::NEWEST, &[], &mut |found| {
-        newest = found.0.int(0)?.unwrap_or_default();
-        Ok(())
-    })?;
-    Ok(newest)
 }
 
 /// Looks for events: at once when this process has written some, and every so often for those of others.
@@ -230,6 +256,7 @@ struct Watch {
     readers: Readers,
     news: Arc<Notify>,
     announce: watch::Sender<i64>,
+    guard: Guard,
     stop: tokio_util::sync::CancellationToken,
 }
 
@@ -244,7 +271,8 @@ impl Watch {
                 // Ours may wait for an older transaction that still runs: we look sooner at first.
                 () = tokio::time::sleep(pause) => pause = pause.saturating_mul(2).min(LOOK_LAST),
             }
-            let looking = self.readers.run(false, |session| newest(session));
+            let guard = self.guard.clone();
+            let looking = self.readers.run(false, move |session| guard.watch(session));
             if let Ok(newest) = looking.await {
                 let found = self.announce.send_if_modified(|known| {
                     let newer = newest > *known;
@@ -299,6 +327,22 @@ impl Engine for PostgresStore {
         self.sequence.clone()
     }
 
+    fn name(&self) -> &str {
+        &self.guard.generation
+    }
+
+    async fn home(&self) -> StoreResult<Option<String>> {
+        self.readers.run(false, guard::home).await
+    }
+
+    fn holding(&self) -> &watch::Sender<Option<HoldReason>> {
+        &self.guard.holding
+    }
+
+    fn witness(&self) -> &Witness {
+        &self.guard.witness
+    }
+
     async fn pulse(&self) -> StoreResult<()> {
         let process = self.process;
         self.readers
@@ -313,6 +357,12 @@ impl Engine for PostgresStore {
     async fn room(&self, now: Timestamp) -> StoreResult<()> {
         self.readers
             .run(false, move |session| schema::make_room(session, now))
+            .await
+    }
+
+    async fn drop_room(&self, cutoff: Timestamp) -> StoreResult<usize> {
+        self.readers
+            .run(false, move |session| schema::drop_room(session, cutoff))
             .await
     }
 }

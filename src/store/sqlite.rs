@@ -3,16 +3,18 @@
 //! Promise: what returns `Ok` has been synced to disk (`synchronous=FULL`). Writes go through one task that folds all that
 //! arrive together into one commit (`writer`); reads have their own connections and never wait for it. The folder is locked:
 //! whoever opened it knows that every other process that used it is dead.
+//! A file that is not the one that was used last, or that lacks what was seen in it, is held until an operator has spoken (`witness`).
 //!
 //! It knows no rule: what is written and read is the ledger's.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use tokio::sync::watch;
 
 pub use self::folder::OpenError;
-use self::folder::{connect_writer, identify, lock, migrate, newest_event};
+use self::folder::{connect_writer, home, identify, lock, migrate, newest_event};
 use self::readers::Readers;
 use self::session::SqliteSession;
 use self::writer::Pen;
@@ -20,7 +22,11 @@ use super::StoreResult;
 use super::ledger::Engine;
 use super::ledger::batch::Writer;
 use super::ledger::fetching::Fetching;
+use super::ledger::meta::{Standing, examine};
 use super::ledger::session::Session;
+use super::witness::Witness;
+use crate::domain::hold::HoldReason;
+use crate::event;
 
 mod error;
 mod folder;
@@ -39,6 +45,9 @@ pub struct SqliteStore {
     sequence: watch::Receiver<i64>,
     secret: [u8; 32],
     generation: String,
+    file: PathBuf,
+    holding: watch::Sender<Option<HoldReason>>,
+    witness: Arc<Witness>,
 }
 
 impl SqliteStore {
@@ -47,21 +56,20 @@ impl SqliteStore {
     /// # Errors
     /// See [`OpenError`].
     pub async fn open(folder: &Path, now: Timestamp) -> Result<Self, OpenError> {
-        Self::open_limited(folder, now, None).await
+        Self::open_as(folder, now, Opening::default()).await
     }
 
-    /// Like [`SqliteStore::open`], with a limit on the file: beyond `max_bytes` writes are refused as
-    /// [`StoreError::Full`](super::StoreError::Full).
+    /// Like [`SqliteStore::open`], with a limit on the file, or held.
     ///
     /// # Errors
     /// See [`OpenError`].
-    pub async fn open_limited(
+    pub async fn open_as(
         folder: &Path,
         now: Timestamp,
-        max_bytes: Option<u64>,
+        opening: Opening,
     ) -> Result<Self, OpenError> {
         let folder = folder.to_owned();
-        let opening = tokio::task::spawn_blocking(move || open(&folder, now, max_bytes));
+        let opening = tokio::task::spawn_blocking(move || open(&folder, now, opening));
         opening
             .await
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
@@ -85,19 +93,42 @@ impl SqliteStore {
     }
 }
 
+/// How a store is opened.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Opening {
+    /// Beyond this many bytes writes are refused as [`StoreError::Full`](super::StoreError::Full); `None`: no limit.
+    pub max_bytes: Option<u64>,
+    /// It is to be held until an operator lets it go on.
+    pub paused: bool,
+}
+
 /// Opens the store on a thread that may wait for the disk.
-fn open(folder: &Path, now: Timestamp, max_bytes: Option<u64>) -> Result<SqliteStore, OpenError> {
+fn open(folder: &Path, now: Timestamp, opening: Opening) -> Result<SqliteStore, OpenError> {
     let lock = lock(folder)?;
     let file = folder.join("tidings.db");
-    let mut conn = connect_writer(&file, max_bytes)?;
+    let mut conn = connect_writer(&file, opening.max_bytes)?;
     migrate(&mut conn)?;
     let (secret, generation) = identify(&conn, now)?;
-    let (announce, sequence) = watch::channel(newest_event(&conn)?);
+    let witness = Arc::new(Witness::open(Some(folder)));
+    let standing = Standing {
+        generation: generation.clone(),
+        seen: witness.seen(),
+        newest: newest_event(&conn)?,
+        home: home(&file),
+        asked: opening.paused,
+    };
+    let mut session = SqliteSession { conn };
+    let held = examine(&mut session, &witness, standing, |before, here| {
+        before == here
+    })
+    .map_err(OpenError::Standing)?;
+    let (announce, sequence) = watch::channel(newest_event(&session.conn)?);
     let (writer, waiting) = Writer::new();
     let pen = Pen {
-        session: SqliteSession { conn },
+        session,
         secret,
         sequence: announce,
+        witness: Arc::clone(&witness),
         scrub: false,
     };
     pen.start(waiting, lock)
@@ -105,13 +136,17 @@ fn open(folder: &Path, now: Timestamp, max_bytes: Option<u64>) -> Result<SqliteS
             folder: folder.to_owned(),
             source,
         })?;
+    event::store_held(held);
     Ok(SqliteStore {
         writer,
-        readers: Readers::new(file),
+        readers: Readers::new(file.clone()),
         fetching: Fetching::default(),
         sequence,
         secret,
         generation,
+        file,
+        holding: watch::channel(held).0,
+        witness,
     })
 }
 
@@ -146,5 +181,23 @@ impl Engine for SqliteStore {
 
     fn news(&self) -> watch::Receiver<i64> {
         self.sequence.clone()
+    }
+
+    fn name(&self) -> &str {
+        &self.generation
+    }
+
+    async fn home(&self) -> StoreResult<Option<String>> {
+        let file = self.file.clone();
+        let home = tokio::task::spawn_blocking(move || home(&file));
+        Ok(home.await.unwrap_or_default())
+    }
+
+    fn holding(&self) -> &watch::Sender<Option<HoldReason>> {
+        &self.holding
+    }
+
+    fn witness(&self) -> &Witness {
+        &self.witness
     }
 }

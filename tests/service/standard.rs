@@ -12,9 +12,10 @@ use tonic_health::pb::health_client::HealthClient;
 use crate::at_noon;
 use crate::gateway::Embedded;
 
-const SERVICES: [&str; 3] = [
+const SERVICES: [&str; 4] = [
     "tidings.v1.CustomerService",
     "tidings.v1.NotificationService",
+    "tidings.v1.OperatorService",
     "tidings.v1.TemplateService",
 ];
 
@@ -39,7 +40,7 @@ async fn the_process_and_each_service_say_that_they_serve() {
         assert_eq!(answer.status(), ServingStatus::Serving, "{service:?}");
     }
     let unknown = health
-        .check(asked("tidings.v1.OperatorService"))
+        .check(asked("tidings.v1.InsightService"))
         .await
         .unwrap_err();
     assert_eq!(unknown.code(), Code::NotFound);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tidings::domain::customer::CustomerId;
 use tidings::domain::id::NotificationId;
-use tidings::store::sqlite::{OpenError, SqliteStore};
+use tidings::store::sqlite::{OpenError, Opening, SqliteStore};
 use tidings::store::{AcceptOutcome, Customers as _, Ledger as _, Lookup as _, StoreError};
 
 use crate::support::*;
@@ -140,8 +140,11 @@ async fn erasing_leaves_no_byte_of_the_person() {
 #[tokio::test]
 async fn a_full_store_refuses_and_burns_no_id() {
     let folder = tempfile::tempdir().unwrap();
-    let limit = Some(1 << 20);
-    let store = SqliteStore::open_limited(folder.path(), start(), limit)
+    let opening = Opening {
+        max_bytes: Some(1 << 20),
+        ..Opening::default()
+    };
+    let store = SqliteStore::open_as(folder.path(), start(), opening)
         .await
         .unwrap();
     let f = Fixture::sqlite().await;

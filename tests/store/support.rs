@@ -15,11 +15,11 @@ use tidings::domain::intent::{ContactSnapshot, Intent, Variables};
 use tidings::domain::notification::{Message, MessageState, Notification, Record};
 use tidings::domain::reason::{Reason, Status};
 use tidings::domain::shop::{CallerId, Identity, ShopId};
-use tidings::store::postgres::{PostgresStore, Settings};
-use tidings::store::sqlite::SqliteStore;
+use tidings::store::postgres::{self, PostgresStore, Settings};
+use tidings::store::sqlite::{self, SqliteStore};
 use tidings::store::{
     AcceptOutcome, Case, Change, Claim, ClaimOutcome, Ending, NewNotification, Plan, Plans, Ready,
-    Settlement, Store,
+    Retention, Settlement, Store, Sweep,
 };
 
 use crate::server::Server;
@@ -127,6 +127,32 @@ impl Fixture {
         }
     }
 
+    /// Ends the store and opens it held.
+    pub(crate) async fn restart_paused(self) -> Self {
+        self.close().await;
+        match self.engine {
+            Engine::Sqlite(_, folder) => {
+                let opening = sqlite::Opening {
+                    paused: true,
+                    ..sqlite::Opening::default()
+                };
+                let store = SqliteStore::open_as(folder.path(), start(), opening).await;
+                let store = Arc::new(store.unwrap());
+                Self::with(store.clone(), Engine::Sqlite(store, folder))
+            }
+            Engine::Postgres(_, server) => {
+                let opening = postgres::Opening {
+                    paused: true,
+                    ..postgres::Opening::default()
+                };
+                let store = PostgresStore::open_as(&settings(&server), start(), opening).await;
+                let store = Arc::new(store.unwrap());
+                Self::with(store.clone(), Engine::Postgres(store, server))
+            }
+            Engine::Borrowed => panic!("it belongs to the test"),
+        }
+    }
+
     pub(crate) async fn close(&self) {
         match &self.engine {
             Engine::Sqlite(store, _) => store.close().await,
@@ -140,6 +166,37 @@ impl Fixture {
             Engine::Sqlite(_, folder) => folder.path(),
             Engine::Postgres(..) | Engine::Borrowed => panic!("it has no folder"),
         }
+    }
+
+    /// How many rows a table has, asked of the engine itself.
+    pub(crate) fn count(&self, table: &str) -> i64 {
+        let text = format!("SELECT count(*) FROM {table}");
+        match &self.engine {
+            Engine::Sqlite(_, folder) => {
+                let file = rusqlite::Connection::open(folder.path().join("tidings.db")).unwrap();
+                file.query_row(&text, [], |row| row.get(0)).unwrap()
+            }
+            Engine::Postgres(_, server) => server.sql("postgres", &text).parse().unwrap(),
+            Engine::Borrowed => panic!("it belongs to the test"),
+        }
+    }
+
+    /// Sweeps once to the end; what was dropped of which table.
+    pub(crate) async fn sweep(&self, now: Timestamp) -> BTreeMap<&'static str, usize> {
+        let retention = Retention {
+            content: DAY * 30,
+            history: DAY * 365,
+            events: DAY * 7,
+        };
+        let (mut dropped, mut at) = (BTreeMap::new(), Some(Sweep::default()));
+        while let Some(place) = at {
+            let swept = self.store.sweep(place, retention, now).await.unwrap();
+            if swept.dropped > 0 {
+                *dropped.entry(swept.table).or_default() += swept.dropped;
+            }
+            at = swept.next;
+        }
+        dropped
     }
 
     pub(crate) fn is_embedded(&self) -> bool {

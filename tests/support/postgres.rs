@@ -306,6 +306,66 @@ impl Server {
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
+    fn tool(&self, name: &str, arguments: &[&str]) -> Vec<u8> {
+        let output = command(&self.bin.join(name))
+            .args(["-U", "postgres", "-h"])
+            .arg(self.folder.path())
+            .args(["-p", &self.port.unwrap_or(5432).to_string()])
+            .args(arguments)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{name} {arguments:?}\n{said}");
+        output.stdout
+    }
+
+    /// A base backup of what runs.
+    pub(crate) fn back_up(&self) -> PathBuf {
+        let backup = self.folder.path().join("backup");
+        let options = ["--checkpoint=fast", "--no-sync", "--wal-method=stream"];
+        let target = ["-D", backup.to_str().unwrap()];
+        self.tool("pg_basebackup", &[&options[..], &target[..]].concat());
+        backup
+    }
+
+    /// Puts a base backup in the place of the data of a server that does not run.
+    pub(crate) fn put_back(&self, backup: &Path) {
+        let data = self.folder.path().join("data");
+        fs::remove_dir_all(&data).unwrap();
+        copy(backup, &data);
+    }
+
+    /// The same by recovery from an archive in which nothing more is found: it ends in a new timeline.
+    pub(crate) fn recover_from(&self, backup: &Path) {
+        self.put_back(backup);
+        let data = self.folder.path().join("data");
+        fs::write(data.join("recovery.signal"), "").unwrap();
+        let mut settings = File::options()
+            .append(true)
+            .open(data.join("postgresql.auto.conf"))
+            .unwrap();
+        writeln!(settings, "restore_command = 'false'").unwrap();
+        give_away(self.folder.path());
+    }
+
+    /// A dump of the database, as statements.
+    pub(crate) fn dump(&self) -> PathBuf {
+        let dump = self.folder.path().join("dump.sql");
+        let statements = self.tool("pg_dump", &["postgres"]);
+        fs::write(&dump, statements).unwrap();
+        give_away(self.folder.path());
+        dump
+    }
+
+    /// Runs a dump's statements.
+    pub(crate) fn load(&self, dump: &Path) {
+        let file = dump.to_str().unwrap();
+        self.tool(
+            "psql",
+            &["-Xq", "-v", "ON_ERROR_STOP=1", "-f", file, "postgres"],
+        );
+    }
+
     /// A client that says what it is told line by line, and ends when it is dropped.
     pub(crate) fn talk(&self) -> Talk {
         let mut child = command(&self.bin.join("psql"))

@@ -38,7 +38,8 @@ pub fn name(record: &Record) -> String {
     format!("notifications/{}", record.notification.id)
 }
 
-const fn wire_state(state: State) -> proto::notification::State {
+/// A state for the wire.
+pub const fn wire_state(state: State) -> proto::notification::State {
     use proto::notification::State as Wire;
     match state {
         State::Accepted => Wire::Accepted,

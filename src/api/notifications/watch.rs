@@ -20,6 +20,7 @@ use crate::api::convert::notification::event_type;
 use crate::api::errors::{refuse, store_status};
 use crate::api::page::{Scope, Tokens};
 use crate::api::{Shared, leaving};
+use crate::domain::clock::Stopwatch;
 use crate::domain::filter::Filter;
 use crate::domain::notification::Event;
 use crate::domain::rejection::Rejection;
@@ -43,6 +44,8 @@ struct Watcher {
     page: VecDeque<Event>,
     news: watch::Receiver<i64>,
     keep_alive: Interval,
+    /// Since the events in hand were read.
+    read: Stopwatch,
     ended: bool,
 }
 
@@ -79,6 +82,7 @@ pub(super) fn changes(
         page: VecDeque::new(),
         news,
         keep_alive,
+        read: Stopwatch::start(),
         ended: false,
     };
     Ok(stream::unfold(watcher, |mut watcher| async move {
@@ -144,6 +148,11 @@ impl Watcher {
             }
             // What is committed from here on wakes the wait below, also while the page is being read.
             self.news.borrow_and_update();
+            // Whoever took so long to read may have missed what is not kept any more.
+            if self.read.elapsed() > MAX_TOKEN_AGE.unsigned_abs() {
+                return Err(refuse(stale_token()));
+            }
+            self.read = Stopwatch::start();
             let page = self
                 .shared
                 .store

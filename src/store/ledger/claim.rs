@@ -7,7 +7,7 @@ use super::batch::Tx;
 use super::facts::{AddressKey, suppressed};
 use super::open::{Charge, Held};
 use super::rows::cut;
-use super::session::{Statement, bind, blob, corrupt, message_list, select};
+use super::session::{Statement, bind, blob, corrupt, find_ids, message_list, select};
 use super::statement::by_ids;
 use super::unit::Unit;
 use crate::domain::id::AttemptId;
@@ -24,9 +24,21 @@ pub(super) const UNDER_WAY: Statement<'_> = by_ids!(
     ""
 );
 
+/// The notifications of messages, none while the store is held.
+pub(super) const CLAIMABLE: Statement<'_> = by_ids!(
+    "DISTINCT m.notification",
+    "message" "m",
+    "m.id",
+    "",
+    " AND NOT EXISTS (SELECT 1 FROM meta WHERE name = 'hold')",
+    ""
+);
+
 pub(super) fn run(tx: &mut Tx<'_>, claims: &[&Claim]) -> StoreResult<Vec<ClaimOutcome>> {
     let mut unit = Unit::default();
-    unit.load_by_messages(tx, claims.iter().map(|claim| &claim.message))?;
+    let messages = message_list(claims.iter().map(|claim| &claim.message));
+    let claimable = find_ids(tx.session, CLAIMABLE, &bind![messages])?;
+    unit.load(tx, &claimable)?;
     let addresses: HashSet<_> = unit
         .iter()
         .flat_map(|open| {

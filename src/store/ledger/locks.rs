@@ -18,7 +18,7 @@ pub(super) const OWNERS: Statement<'_> = by_ids!(
     "notification" "n",
     "n.id"
 );
-const MAKE: Statement<'_> = Statement {
+pub(super) const MAKE: Statement<'_> = Statement {
     sqlite: "",
     postgres: "INSERT INTO customer_lock (shop, customer) SELECT j.value->>0, j.value->>1 \
         FROM jsonb_array_elements(?1::text::jsonb) j (value) ON CONFLICT (shop, customer) DO NOTHING",

@@ -331,7 +331,7 @@ impl Open {
     }
 
     /// Its status while something is still to be done.
-    fn wait(
+    pub(super) fn wait(
         &mut self,
         status: Status,
         task: Option<Task>,
@@ -344,7 +344,7 @@ impl Open {
     }
 
     /// Its status when nothing is left to be done. What sent nothing gives its usage back.
-    fn conclude(&mut self, status: Status, now: Timestamp) {
+    pub(super) fn conclude(&mut self, status: Status, now: Timestamp) {
         self.release();
         self.head.task = None;
         self.head.due_at = None;

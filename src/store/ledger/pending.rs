@@ -30,14 +30,14 @@ pub(super) const PUBLISHED: Statement<'_> = Statement {
     postgres: "SELECT count(*), min(p.published_at) FROM (SELECT m.published_at FROM message m WHERE m.state = 'queued' \
         AND m.published_at IS NOT NULL AND m.channel = ?1 AND m.lane = ?2 ORDER BY m.published_at LIMIT 10001) p",
 };
-const PUBLISH_AGAIN: Statement<'_> = Statement {
+pub(super) const PUBLISH_AGAIN: Statement<'_> = Statement {
     sqlite: "",
     postgres: "WITH late AS (SELECT m.id FROM message m WHERE m.state = 'queued' AND m.published_at IS NOT NULL AND m.channel = ?1 \
         AND m.lane = ?2 AND m.published_at < (extract(epoch from clock_timestamp()) * 1000000)::bigint - ?3 \
         ORDER BY m.published_at LIMIT 10001 FOR UPDATE SKIP LOCKED) \
         UPDATE message m SET published_at = NULL FROM late WHERE m.id = late.id",
 };
-const NOT_PUBLISHED: Statement<'_> = Statement {
+pub(super) const NOT_PUBLISHED: Statement<'_> = Statement {
     sqlite: "",
     postgres: "UPDATE message m SET published_at = NULL WHERE m.published_at IS NOT NULL \
         AND m.id = ANY (ARRAY(SELECT jsonb_array_elements_text(?1::text::jsonb)::uuid))",

@@ -14,7 +14,7 @@ use super::session::{Statement, bind, corrupt, find_ids};
 use super::statement::by_keys;
 use super::unit::Unit;
 use crate::domain::channel::Lane;
-use crate::domain::decision::{Decision, Verdict};
+use crate::domain::decision::{Decision, Rule, Step, Verdict};
 use crate::domain::id::NotificationId;
 use crate::domain::notification::Notification;
 use crate::domain::reason::{Reason, State, Status};
@@ -115,8 +115,10 @@ pub(super) fn decide(
     if open.head.status.is_settled() {
         return;
     }
+    let said = said(&notification);
     let case = facts.case(notification, open.failed_channels(), now);
-    let plan = plan_or_fail(plans, &case);
+    let mut plan = plan_or_fail(plans, &case);
+    plan.decision.steps.splice(0..0, said);
     let usage = plan.usage.clone();
     open.apply(plan, secret, now);
     match usage {
@@ -126,6 +128,18 @@ pub(super) fn decide(
         _ if !open.may_have_sent() => facts.release(&key, id),
         _ => {}
     }
+}
+
+/// What operators have said about it: a new decision does not undo that.
+fn said(notification: &Notification) -> Vec<Step> {
+    let steps = notification
+        .decision
+        .iter()
+        .flat_map(|before| &before.steps);
+    steps
+        .filter(|step| step.rule == Rule::Operator)
+        .cloned()
+        .collect()
 }
 
 /// A planner that panics costs the notification it panicked on, not the writer and not the others of the batch.

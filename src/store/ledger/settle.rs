@@ -117,7 +117,7 @@ fn result(ending: &Ending) -> AttemptResult {
     }
 }
 
-fn end(open: &mut Open, id: MessageId, ending: &Ending, now: Timestamp) {
+pub(super) fn end(open: &mut Open, id: MessageId, ending: &Ending, now: Timestamp) {
     let erased = open.is_erased();
     let expire_time = open.head.expire_time;
     let Some(held) = open.message_mut(id) else {

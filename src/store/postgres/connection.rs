@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::str::FromStr as _;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
@@ -10,6 +10,7 @@ use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::{Client, Config, NoTls};
 
 use super::error::{Away, TooLong};
+use super::guard::Guard;
 use super::session::STATEMENT;
 use super::tls::Rustls;
 use crate::domain::clock::Stopwatch;
@@ -166,6 +167,8 @@ pub(super) struct Connector {
     tls: Option<Rustls>,
     process: ProcessId,
     outage: Mutex<Outage>,
+    /// Looks at every connection but the first, which makes what it knows.
+    guard: OnceLock<Guard>,
 }
 
 /// How it went lately.
@@ -191,7 +194,18 @@ impl Connector {
             tls,
             process,
             outage: Mutex::default(),
+            guard: OnceLock::new(),
         })
+    }
+
+    /// From now on each new connection is looked at.
+    pub(super) fn watch_by(&self, guard: Guard) {
+        // There is one start, so there is one guard.
+        let _ = self.guard.set(guard);
+    }
+
+    pub(super) fn guard(&self) -> Option<&Guard> {
+        self.guard.get()
     }
 
     /// A connection with its limits set, driven by `runtime`. After a failure it is not tried again at once, and by one at a time.

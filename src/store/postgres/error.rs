@@ -81,6 +81,15 @@ pub(super) fn grade(error: &StoreError) -> Grade {
     }
 }
 
+/// Whether the server still recovers, and is nobody to write to yet.
+pub(super) fn is_recovering(error: &StoreError) -> bool {
+    let StoreError::Unavailable(source) = error else {
+        return false;
+    };
+    let said = source.downcast_ref::<Error>();
+    said.and_then(Error::code) == Some(&SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE)
+}
+
 /// Whether the connection is gone or of no use any more; nothing was committed by a transaction whose end was not asked for.
 pub(super) fn is_cut(error: &StoreError) -> bool {
     let StoreError::Unavailable(source) = error else {

@@ -107,6 +107,44 @@ pub(super) fn make_room(session: &mut PgSession, now: Timestamp) -> StoreResult<
     Ok(())
 }
 
+/// Drops the partitions of months that ended before `cutoff` and of which nothing is left; returns how many. One that is in use is dropped
+/// another day.
+pub(super) fn drop_room(session: &mut PgSession, cutoff: Timestamp) -> StoreResult<usize> {
+    let mut names = Vec::new();
+    let partitions = Statement::same(
+        "SELECT c.relname::text FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid \
+         WHERE i.inhparent = 'history'::regclass ORDER BY c.relname",
+    );
+    session.select(&partitions, &[], &mut |found| {
+        names.extend(found.0.text(0)?.map(str::to_owned));
+        Ok(())
+    })?;
+    let is_over = |name: &String| ended(name).is_some_and(|end| end <= cutoff.as_microsecond());
+    let mut dropped = 0;
+    for name in names.iter().filter(|name| is_over(name)) {
+        let done = session.command(&format!(
+            "BEGIN; SET LOCAL lock_timeout = '500ms'; DO $$ BEGIN IF NOT EXISTS (SELECT 1 FROM {name}) THEN DROP TABLE {name}; \
+             END IF; END $$; COMMIT"
+        ));
+        if let Err(error) = done {
+            session.roll_back();
+            if super::error::grade(&error) == super::error::Grade::Broken {
+                return Err(error);
+            }
+        }
+        let left = format!("SELECT count(*) FROM pg_class WHERE relname = '{name}'");
+        dropped += usize::from(number(session, &left)? == 0);
+    }
+    Ok(dropped)
+}
+
+/// When the month of a partition ended; `None` for one that is none of ours.
+fn ended(name: &str) -> Option<i64> {
+    let (year, month) = name.strip_prefix("history_")?.split_once('_')?;
+    let first = Date::new(year.parse().ok()?, month.parse().ok()?, 1).ok()?;
+    micros(first.checked_add(1.month()).ok()?)
+}
+
 fn micros(day: Date) -> Option<i64> {
     let start = day.to_zoned(TimeZone::UTC).ok()?;
     Some(start.timestamp().as_microsecond())
@@ -158,12 +196,6 @@ fn meta(session: &mut PgSession, name: &str) -> StoreResult<Vec<u8>> {
     })?;
     Ok(value)
 }
-
-/// The newest event that no later one can come before.
-pub(super) const NEWEST: Statement<'_> = Statement::same(
-    "SELECT coalesce((SELECT sequence FROM event WHERE sequence < ((pg_snapshot_xmin(pg_current_snapshot())::text::bigint \
-     - (SELECT base FROM event_base WHERE one)) << 20) ORDER BY sequence DESC LIMIT 1), 0)",
-);
 
 /// Says that a process is alive.
 pub(super) const BEAT: Statement<'_> = Statement::same(

@@ -87,8 +87,17 @@ impl PgSession {
                 client,
                 prepared: HashMap::new(),
             });
+            let connector = Arc::clone(&self.connector);
+            if let Some(guard) = connector.guard() {
+                guard.again(self).inspect_err(|_| self.link = None)?;
+            }
         }
         Ok(!self.reused)
+    }
+
+    /// Whether there is a connection.
+    pub(super) fn is_connected(&self) -> bool {
+        self.link.is_some()
     }
 
     /// Ends the transaction; one in which nothing was asked never began.

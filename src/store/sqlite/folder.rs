@@ -10,6 +10,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension as _, TransactionBehavio
 use crate::domain::hex::hex;
 use crate::domain::id::secret_bytes;
 use crate::failpoint::{self, Point};
+use crate::store::StoreError;
 
 /// How long a statement waits for a lock; only a checkpoint or a backup tool ever holds one.
 const BUSY: Duration = Duration::from_secs(4);
@@ -58,6 +59,9 @@ pub enum OpenError {
     /// SQLite could not open the file.
     #[error("the store could not be opened: {0}")]
     Database(#[from] rusqlite::Error),
+    /// Whether it is what it was could not be found out.
+    #[error("the store could not be looked at: {0}")]
+    Standing(#[source] StoreError),
     /// The system has no randomness for the store's key.
     #[error("the system gave no randomness for the store's key: {0}")]
     Secret(String),
@@ -203,6 +207,21 @@ fn meta(conn: &Connection, name: &str) -> rusqlite::Result<Vec<u8>> {
     conn.query_row("SELECT value FROM meta WHERE name = ?1", [name], |row| {
         row.get(0)
     })
+}
+
+/// What tells the file from a copy of it: when it was made, or where that is not known its number in the file system.
+pub(super) fn home(file: &Path) -> Option<String> {
+    let known = std::fs::metadata(file).ok()?;
+    let made = known.created().ok();
+    let age = made.and_then(|made| made.duration_since(std::time::UNIX_EPOCH).ok());
+    #[cfg(unix)]
+    let number = {
+        use std::os::unix::fs::MetadataExt as _;
+        Some(format!("number {}", known.ino()))
+    };
+    #[cfg(not(unix))]
+    let number = None;
+    age.map(|age| format!("made {}", age.as_nanos())).or(number)
 }
 
 pub(super) fn newest_event(conn: &Connection) -> rusqlite::Result<i64> {

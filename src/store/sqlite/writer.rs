@@ -4,6 +4,7 @@
 //! It does not know what the operations do.
 
 use std::fs::File;
+use std::sync::Arc;
 
 use rusqlite::Connection;
 use tokio::sync::{mpsc, watch};
@@ -11,6 +12,7 @@ use tokio::sync::{mpsc, watch};
 use super::session::SqliteSession;
 use crate::store::StoreResult;
 use crate::store::ledger::batch::{Batch, Op, Tx, gather, run};
+use crate::store::witness::Witness;
 
 /// The thread's things.
 pub(super) struct Pen {
@@ -19,6 +21,8 @@ pub(super) struct Pen {
     pub(super) secret: [u8; 32],
     /// Where the newest event is told.
     pub(super) sequence: watch::Sender<i64>,
+    /// Where it is remembered.
+    pub(super) witness: Arc<Witness>,
     /// Something was erased, and the log still holds it.
     pub(super) scrub: bool,
 }
@@ -86,8 +90,9 @@ impl Pen {
             self.scrub = !cut_log(&self.session.conn);
         }
         if told {
-            self.sequence
-                .send_replace(self.session.conn.last_insert_rowid());
+            let newest = self.session.conn.last_insert_rowid();
+            self.witness.saw(newest);
+            self.sequence.send_replace(newest);
         }
         Ok(())
     }

@@ -18,8 +18,8 @@ use crate::domain::rejection::Rejection;
 use crate::domain::shop::{Identity, ShopId};
 use crate::store::{
     AcceptOutcome, Bundles, CancelTarget, Cancelled, Case, Change, Claim, ClaimOutcome, Customers,
-    Ledger, Lookup, NewNotification, Plans, Processes, Query, Ready, Settlement, StoreError,
-    StoreResult, Suppression, Work,
+    Ledger, Lookup, NewNotification, Operations, Plans, Processes, Query, Ready, Recovered,
+    Resolved, Said, Settlement, StoreError, StoreResult, Suppression, Unknown, UnknownPlace, Work,
 };
 use crate::web::{Capture, CaptureSummary, Captured};
 
@@ -249,6 +249,31 @@ impl Ledger for FakeStore {
 }
 
 impl Processes for FakeStore {}
+
+#[async_trait]
+impl Operations for FakeStore {
+    async fn unknown(
+        &self,
+        _: &ShopId,
+        _: Option<UnknownPlace>,
+        _: u32,
+    ) -> StoreResult<Vec<Unknown>> {
+        unreachable!("the console does not ask")
+    }
+
+    async fn resolve(&self, _: &ShopId, _: Said) -> StoreResult<Resolved> {
+        unreachable!("the console does not write")
+    }
+
+    async fn recover(
+        &self,
+        _: Option<Timestamp>,
+        _: Timestamp,
+        _: &(dyn Fn(Category) -> UnknownRule + Send + Sync),
+    ) -> StoreResult<Option<Recovered>> {
+        unreachable!("the console does not write")
+    }
+}
 
 #[async_trait]
 impl Bundles for FakeStore {
