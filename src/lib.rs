@@ -19,6 +19,7 @@ pub mod relay;
 pub mod worker;
 
 pub mod heartbeat;
+pub mod pacer;
 pub mod scheduler;
 
 // The stages that the flows are made of.

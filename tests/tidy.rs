@@ -20,6 +20,7 @@ const LAYERS: &[&[&str]] = &[
         "worker",
         "scheduler",
         "heartbeat",
+        "pacer",
         "client",
     ],
     &["api", "web", "cli"],

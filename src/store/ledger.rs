@@ -20,8 +20,8 @@ use self::session::{Session, Statement, bind, row, select, write};
 use self::statement::insert;
 use super::{
     AcceptOutcome, Bundles, CancelTarget, Cancelled, Case, Change, Claim, ClaimOutcome, Customers,
-    Ledger, Lookup, NewNotification, Plans, Processes, Published, Query, Ready, Settlement,
-    StoreResult, Suppression, Work,
+    Lease, LeaseRequest, Ledger, Lookup, NewNotification, Plans, Processes, Published, Query,
+    Ready, Settlement, StoreResult, Suppression, Work,
 };
 use crate::domain::address::Address;
 use crate::domain::channel::{Category, Channel, Lane};
@@ -45,6 +45,7 @@ mod lookup;
 mod open;
 mod pending;
 mod plan;
+mod rates;
 mod rows;
 pub(super) mod session;
 mod settle;
@@ -96,14 +97,29 @@ pub(super) trait Engine: Send + Sync + 'static {
         std::future::ready(Ok(()))
     }
 
+    /// See [`Processes::lease`].
+    fn leave(&self, request: LeaseRequest) -> impl Future<Output = StoreResult<Lease>> + Send {
+        self.writer()
+            .call(move |tx| rates::lease(tx.session, &request))
+    }
+
     /// See [`Processes::make_room`].
     fn room(&self, _now: Timestamp) -> impl Future<Output = StoreResult<()>> + Send {
         std::future::ready(Ok(()))
     }
 }
 
+/// Leases leave in a session of its own, for engines whose statements commit by themselves.
+pub(super) fn lease(session: &mut dyn Session, request: &LeaseRequest) -> StoreResult<Lease> {
+    rates::lease(session, request)
+}
+
 #[async_trait]
 impl<E: Engine> Processes for E {
+    async fn lease(&self, request: LeaseRequest) -> StoreResult<Lease> {
+        self.leave(request).await
+    }
+
     async fn beat(&self) -> StoreResult<()> {
         self.pulse().await
     }

@@ -18,10 +18,10 @@ pub use self::connection::{Settings, Tls};
 use self::readers::Readers;
 use self::session::PgSession;
 use self::writer::Desk;
-use super::ledger::Engine;
 use super::ledger::batch::Writer;
 use super::ledger::session::Session;
-use super::{StoreError, StoreResult};
+use super::ledger::{Engine, lease};
+use super::{Lease, LeaseRequest, StoreError, StoreResult};
 use crate::domain::id::{Ids, ProcessId};
 
 mod connection;
@@ -300,6 +300,12 @@ impl Engine for PostgresStore {
                     .execute(&schema::BEAT, &schema::process(&process))
                     .map(drop)
             })
+            .await
+    }
+
+    async fn leave(&self, request: LeaseRequest) -> StoreResult<Lease> {
+        self.readers
+            .run(false, move |session| lease(session, &request))
             .await
     }
 
