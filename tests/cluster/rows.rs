@@ -8,6 +8,7 @@ use crate::judge::Verdict;
 use crate::matrix;
 use crate::report::{self, Run};
 use crate::site::{Site, ready};
+use crate::{lanes, rates, rolls};
 
 /// How long what a process was handing over may wait for another one, in a site whose providers answer within 5 s.
 const TAKEN_OVER: Duration = Duration::from_secs(60);
@@ -19,7 +20,7 @@ const AT_ONCE: u64 = 10;
 /// What a trial found; `None` where a server is not installed.
 pub(crate) type Found = Option<Run>;
 
-fn run(faults: u64, in_flight: Vec<u64>, restarts: Vec<u64>, verdict: Verdict) -> Run {
+pub(crate) fn run(faults: u64, in_flight: Vec<u64>, restarts: Vec<u64>, verdict: Verdict) -> Run {
     Run {
         deaths: faults,
         intents: verdict.intents,
@@ -35,7 +36,7 @@ fn run(faults: u64, in_flight: Vec<u64>, restarts: Vec<u64>, verdict: Verdict) -
     }
 }
 
-async fn site(replicas: usize) -> Option<Site> {
+pub(crate) async fn site(replicas: usize) -> Option<Site> {
     let mut site = Site::open().await?;
     for _ in 0..replicas {
         site.start(&[]).await;
@@ -147,7 +148,11 @@ async fn the_rows_asked_for() {
                 "F3" => broker_killed(some, false).await,
                 "F4" => broker_killed(some, true).await,
                 "F5" => database_killed(some).await,
+                "F18x3" => rolls::stopped_with_hung_clients(some).await,
+                "F19" => rolls::restarted_in_turn(some, 200).await,
                 "F20" => processes_paused(some).await,
+                "RATE" => rates::minutes(some).await,
+                "LANES" => lanes::trials(some).await,
                 _ => break,
             };
             let Some(run) = found else { break };

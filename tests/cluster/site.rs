@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use tokio::process::Command;
 
 use crate::gateway::{Gateway, Start, binary};
 use crate::judge::{Case, Verdict, judge};
-use crate::ledger::Ledger;
+use crate::ledger::{Entry, Ledger};
 use crate::load::{Load, all};
 use crate::postgres::Server;
 use crate::rabbitmq::Node;
@@ -41,11 +41,36 @@ pub(crate) struct Site {
     _receivers: Receivers,
     replicas: Vec<Gateway>,
     handing_over: BTreeMap<u64, u32>,
+    /// What every process is told besides, by the environment.
+    settings: Vec<(String, String)>,
+}
+
+/// How customers' servers behave, and how many orders a second there are.
+pub(crate) struct Traffic {
+    pub(crate) manners: Manners,
+    pub(crate) orders: u64,
+}
+
+impl Default for Traffic {
+    fn default() -> Self {
+        let manners = Manners {
+            delay: Duration::from_millis(300),
+            trouble: true,
+        };
+        Self {
+            manners,
+            orders: RATE,
+        }
+    }
 }
 
 impl Site {
     /// Servers, receivers and callers; `None` when a server is not installed.
     pub(crate) async fn open() -> Option<Self> {
+        Self::open_to(Traffic::default()).await
+    }
+
+    pub(crate) async fn open_to(traffic: Traffic) -> Option<Self> {
         let starting = tokio::task::spawn_blocking(|| {
             let database = Server::start_with(&["fsync=on"])?;
             Some((database, Node::start()?))
@@ -53,11 +78,7 @@ impl Site {
         let (database, broker) = starting.await.unwrap()?;
         let folder = tempfile::tempdir().unwrap();
         let ledger = Ledger::begin(&folder.path().join("ledger"));
-        let manners = Manners {
-            delay: Duration::from_millis(300),
-            trouble: true,
-        };
-        let receivers = Receivers::start(ledger.clone(), manners).await;
+        let receivers = Receivers::start(ledger.clone(), traffic.manners).await;
         let config = shop::settings(folder.path(), &folder.path().join("data"), Some(&receivers));
         let password = folder.path().join("password");
         std::fs::write(&password, "guest").unwrap();
@@ -68,14 +89,57 @@ impl Site {
             database,
             broker,
             ledger,
-            load: Load::begin(RATE),
+            load: Load::begin(traffic.orders),
             _receivers: receivers,
             replicas: Vec::new(),
             handing_over: BTreeMap::new(),
+            settings: Vec::new(),
         })
     }
 
-    fn command(&self, options: &[&str], number: usize) -> Command {
+    /// Processes that are started from now on have this setting, such as `SERVER__DRAIN`.
+    pub(crate) fn set(&mut self, name: &str, value: &str) {
+        self.settings.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// The folder of everything, with the templates in `templates`.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// What the receivers have taken so far.
+    pub(crate) fn received(&self) -> Vec<Entry> {
+        self.ledger.read()
+    }
+
+    /// What the ledger's clock says.
+    pub(crate) fn now(&self) -> Duration {
+        self.ledger.now()
+    }
+
+    /// A number that a statement finds.
+    pub(crate) fn count(&self, statement: &str) -> u64 {
+        self.database.sql(DATABASE, statement).parse().unwrap()
+    }
+
+    /// Waits until a statement finds this number.
+    pub(crate) async fn until_count(&self, statement: &str, expected: u64) {
+        let waited = Stopwatch::start();
+        loop {
+            let found = self.count(statement);
+            if found == expected {
+                return;
+            }
+            assert!(
+                waited.elapsed() < PATIENCE,
+                "{statement}: {found}, not {expected}\n{}",
+                self.log()
+            );
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    fn command(&self, number: usize) -> Command {
         let mut command = Command::new(binary());
         let settings = [
             ("STORE__KIND", "postgres".to_owned()),
@@ -106,9 +170,8 @@ impl Site {
         for (name, value) in settings {
             command.env(format!("TIDINGS_{name}"), value);
         }
-        command.env("TIDINGS_SERVER__ROLES", role(options));
-        if let Some(channels) = value_of(options, "--channel") {
-            command.env("TIDINGS_WORKERS__CHANNELS", channels);
+        for (name, value) in &self.settings {
+            command.env(format!("TIDINGS_{name}"), value);
         }
         command
     }
@@ -127,8 +190,8 @@ impl Site {
     }
 
     async fn run(&self, options: &[&str], number: usize) -> Gateway {
-        let command = self.command(options, number);
-        match Gateway::start_as(command, &self.config, "").await {
+        let command = self.command(number);
+        match Gateway::start_with(command, &self.config, options, "").await {
             Start::Up(gateway) => gateway,
             Start::Died(status) => {
                 let log = std::fs::read_to_string(self.config.with_extension("log"));
@@ -204,7 +267,7 @@ impl Site {
     }
 
     /// The orders that this process is handing over, by the database.
-    fn handed_over_by(&self, process: &str) -> Vec<u64> {
+    pub(crate) fn handed_over_by(&self, process: &str) -> Vec<u64> {
         let found = self.database.sql(
             DATABASE,
             &format!(
@@ -283,6 +346,24 @@ impl Site {
         verdict
     }
 
+    /// Ends every process in the middle of what it does.
+    pub(crate) async fn kill_all(&mut self) {
+        for replica in self.replicas.drain(..) {
+            replica.kill().await;
+        }
+    }
+
+    /// Asks a process to end and waits until it has; how it did.
+    pub(crate) async fn stop_one(
+        &mut self,
+        place: usize,
+        patience: Duration,
+    ) -> Option<ExitStatus> {
+        let mut stopped = self.replicas.remove(place);
+        stopped.signal("-TERM").await;
+        stopped.end(patience).await
+    }
+
     /// Asks every process to end; how each did.
     pub(crate) async fn stop(&mut self, patience: Duration) -> Vec<Option<ExitStatus>> {
         let mut ended = Vec::new();
@@ -292,15 +373,6 @@ impl Site {
         }
         ended
     }
-}
-
-fn value_of(options: &[&str], name: &str) -> Option<String> {
-    let place = options.iter().position(|option| *option == name)?;
-    options.get(place + 1).map(|value| (*value).to_owned())
-}
-
-fn role(options: &[&str]) -> String {
-    value_of(options, "--role").unwrap_or_else(|| "all".into())
 }
 
 /// The status and the body of what a console answers.
