@@ -13,7 +13,7 @@ NEXTEST_PROFILE ?= $(if $(CI),ci,default)
 # One build for all checks: with the points at which tests let the program die.
 FEATURES := --features failpoints
 # What `make faults` runs, how often, and where it builds the program.
-ROWS ?= F1,F2,F6,F7,F12,F13,F16,F17,F18,F21,F22,F23
+ROWS ?= F1,F2,F6,F7,F11,F12,F13,F16,F17,F18,F21,F22,F23
 COUNT ?= 25
 FAULTS_TARGET ?= $(CURDIR)/target/faults
 # Given to the program by `make demo`, to nextest by `make test`.

@@ -3,11 +3,18 @@
 //!
 //! Needs the feature `failpoints`.
 
+#[path = "cluster/alarm.rs"]
+mod alarm;
 #[path = "cluster/bulk.rs"]
 mod bulk;
+#[path = "support/fault_proxy.rs"]
+#[expect(dead_code, reason = "shared with tests that use more of it")]
+mod fault_proxy;
 #[path = "faults/gateway.rs"]
 #[expect(dead_code, reason = "shared with tests that use more of it")]
 mod gateway;
+#[path = "cluster/half_open.rs"]
+mod half_open;
 #[path = "faults/hang.rs"]
 mod hang;
 #[path = "support/http_fake.rs"]
@@ -144,6 +151,17 @@ async fn a_broker_that_is_wiped_loses_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_dies_loses_nothing_and_nothing_is_ok_meanwhile() {
     good(rows::database_killed(2).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn peers_that_stand_still_hold_nobody_up() {
+    // Broker, database and mail server.
+    good(half_open::stand_still(3, Duration::from_secs(7)).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_takes_nothing_in_costs_time_and_nothing_else() {
+    good(alarm::raised(1, Duration::from_secs(20)).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]

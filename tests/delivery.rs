@@ -10,8 +10,13 @@ mod binary;
 mod bugs;
 #[path = "delivery/called_off.rs"]
 mod called_off;
+#[path = "delivery/cut.rs"]
+mod cut;
 #[path = "delivery/failing.rs"]
 mod failing;
+#[path = "support/fault_proxy.rs"]
+#[expect(dead_code, reason = "shared with tests that use more of it")]
+mod fault_proxy;
 #[path = "support/gateway.rs"]
 #[expect(dead_code, reason = "shared with tests that use more of it")]
 mod gateway;

@@ -24,6 +24,7 @@ mod mount;
 #[path = "faults/receivers.rs"]
 mod receivers;
 #[path = "faults/report.rs"]
+#[expect(dead_code, reason = "shared with tests that use more of it")]
 mod report;
 #[path = "faults/rows.rs"]
 mod rows;

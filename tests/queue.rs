@@ -13,6 +13,7 @@ mod promises;
 #[path = "queue/proxy.rs"]
 mod proxy;
 #[path = "support/rabbitmq.rs"]
+#[expect(dead_code, reason = "shared with tests that use more of it")]
 mod rabbitmq;
 #[path = "support/postgres.rs"]
 #[expect(dead_code, reason = "each test file uses its part of it")]

@@ -68,6 +68,7 @@ promises! {
         a_later_send_time_is_held_and_planned_when_due;
     sending:
         a_message_goes_from_ready_to_history
+        workers_who_ask_together_each_get_their_own
         a_stale_fence_changes_nothing
         a_claim_may_be_repeated
         a_claim_is_refused_after_expiry

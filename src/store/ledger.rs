@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use self::batch::Writer;
 use self::customers::Dead;
 use self::facts::Facts;
+use self::fetching::Fetching;
 use self::rows::cut;
 use self::session::{Session, Statement, bind, row, select, write};
 use self::statement::insert;
@@ -40,6 +41,7 @@ mod claim;
 mod customers;
 mod erase;
 mod facts;
+pub(super) mod fetching;
 mod locks;
 mod lookup;
 mod open;
@@ -73,6 +75,9 @@ const BUNDLE: Statement<'_> =
 pub(super) trait Engine: Send + Sync + 'static {
     /// The queue that its writers take from.
     fn writer(&self) -> &Writer;
+
+    /// Who waits for what messages need.
+    fn fetching(&self) -> &Fetching;
 
     /// Runs a read of one statement; it may run more than once.
     fn read<T, F>(&self, read: F) -> impl Future<Output = StoreResult<T>> + Send
@@ -193,9 +198,10 @@ impl<E: Engine> Ledger for E {
     }
 
     async fn work(&self, messages: &[MessageId]) -> StoreResult<Vec<Work>> {
-        let messages = messages.to_vec();
-        self.snapshot(move |session| pending::work(session, &messages))
-            .await
+        let read = |messages: Vec<MessageId>| {
+            self.snapshot(move |session| pending::work(session, &messages))
+        };
+        self.fetching().fetch(messages, read).await
     }
 
     async fn claim(&self, claim: Claim) -> StoreResult<ClaimOutcome> {

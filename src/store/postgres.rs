@@ -19,6 +19,7 @@ use self::readers::Readers;
 use self::session::PgSession;
 use self::writer::Desk;
 use super::ledger::batch::Writer;
+use super::ledger::fetching::Fetching;
 use super::ledger::session::Session;
 use super::ledger::{Engine, lease};
 use super::{Lease, LeaseRequest, StoreError, StoreResult};
@@ -85,6 +86,7 @@ fn chain(error: &StoreError) -> String {
 pub struct PostgresStore {
     writer: Writer,
     readers: Readers,
+    fetching: Fetching,
     sequence: watch::Receiver<i64>,
     process: ProcessId,
     secret: [u8; 32],
@@ -203,6 +205,7 @@ fn open(settings: &Settings, now: Timestamp) -> Result<Opened, OpenError> {
     let store = PostgresStore {
         writer,
         readers,
+        fetching: Fetching::default(),
         sequence,
         process,
         secret,
@@ -266,6 +269,10 @@ impl Watch {
 impl Engine for PostgresStore {
     fn writer(&self) -> &Writer {
         &self.writer
+    }
+
+    fn fetching(&self) -> &Fetching {
+        &self.fetching
     }
 
     async fn read<T, F>(&self, read: F) -> StoreResult<T>

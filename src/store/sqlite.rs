@@ -19,6 +19,7 @@ use self::writer::Pen;
 use super::StoreResult;
 use super::ledger::Engine;
 use super::ledger::batch::Writer;
+use super::ledger::fetching::Fetching;
 use super::ledger::session::Session;
 
 mod error;
@@ -34,6 +35,7 @@ mod tests;
 pub struct SqliteStore {
     writer: Writer,
     readers: Readers,
+    fetching: Fetching,
     sequence: watch::Receiver<i64>,
     secret: [u8; 32],
     generation: String,
@@ -106,6 +108,7 @@ fn open(folder: &Path, now: Timestamp, max_bytes: Option<u64>) -> Result<SqliteS
     Ok(SqliteStore {
         writer,
         readers: Readers::new(file),
+        fetching: Fetching::default(),
         sequence,
         secret,
         generation,
@@ -115,6 +118,10 @@ fn open(folder: &Path, now: Timestamp, max_bytes: Option<u64>) -> Result<SqliteS
 impl Engine for SqliteStore {
     fn writer(&self) -> &Writer {
         &self.writer
+    }
+
+    fn fetching(&self) -> &Fetching {
+        &self.fetching
     }
 
     async fn read<T, F>(&self, read: F) -> StoreResult<T>

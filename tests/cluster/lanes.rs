@@ -7,10 +7,9 @@ use tidings::client::Client;
 use tidings::domain::clock::Stopwatch;
 
 use crate::bulk::{self, NOTICES};
-use crate::receivers::Manners;
 use crate::report::Run;
 use crate::rows::Found;
-use crate::site::{Site, Traffic};
+use crate::site::{Site, Wishes};
 
 /// What a mail server takes to store a mail.
 const STORING: Duration = Duration::from_millis(100);
@@ -30,11 +29,7 @@ struct Latency {
 
 /// So many letters wait in the bulk lane while so many notices are sent. A notice may take twice what it takes else, or `spare`.
 pub(crate) async fn notices_beside(letters: u64, notices: u64, spare: Duration) -> Found {
-    let manners = Manners {
-        delay: STORING,
-        trouble: false,
-    };
-    let mut site = Site::open_to(Traffic { manners, orders: 0 }).await?;
+    let mut site = Site::open_with(Wishes::quiet(STORING)).await?;
     bulk::write_template(&site);
     site.start(&["--role", "ingest,scheduler"]).await;
     site.start(&["--role", "worker", "--channel", "email"])
@@ -78,7 +73,7 @@ async fn measure(site: &Site, client: &Client, first: u64, count: u64) -> Latenc
     let waited = Stopwatch::start();
     loop {
         let mut took: Vec<Duration> = site
-            .received()
+            .entries()
             .iter()
             .filter_map(|entry| Some(entry.at + STORING - *sent.get(&entry.order)?))
             .collect();

@@ -6,10 +6,9 @@ use tidings::client::Client;
 
 use crate::bulk::{self, NOTICES};
 use crate::ledger::Entry;
-use crate::receivers::Manners;
 use crate::report::Run;
 use crate::rows::Found;
-use crate::site::{Site, Traffic};
+use crate::site::{Site, Wishes};
 
 /// Mails a second.
 const LIMIT: u64 = 50;
@@ -17,16 +16,13 @@ const LIMIT: u64 = 50;
 const SLICE: u64 = 10 + 1;
 /// What the way from leave to the receiver may move from one second into the next, on a busy machine.
 const MOVED: u64 = 5;
+/// What a mail server takes to store a mail.
+const STORING: Duration = Duration::from_millis(20);
 const SECOND: Duration = Duration::from_secs(1);
 
 /// Three workers with more to send than the limit lets them, for so many seconds.
 pub(crate) async fn three_share(seconds: u64) -> Found {
-    let manners = Manners {
-        delay: Duration::from_millis(20),
-        trouble: false,
-    };
-    let traffic = Traffic { manners, orders: 0 };
-    let mut site = Site::open_to(traffic).await?;
+    let mut site = Site::open_with(Wishes::quiet(STORING)).await?;
     bulk::write_template(&site);
     site.set("PROVIDERS__SMTP__POST__RATE", &format!("{LIMIT}/s"));
     site.start(&["--role", "ingest,scheduler"]).await;
@@ -44,7 +40,7 @@ pub(crate) async fn three_share(seconds: u64) -> Found {
     bulk::send(&client, bulk::notice(NOTICES)).await;
     tokio::time::sleep(SECOND * u32::try_from(seconds - seconds / 2).unwrap()).await;
     let until = site.now();
-    let received = site.received();
+    let received = site.entries();
     if !received.iter().any(|entry| entry.order == NOTICES) {
         faults.push("a notice waited behind letters".to_owned());
     }

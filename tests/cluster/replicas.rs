@@ -9,29 +9,24 @@ use tidings::proto::{InlineRecipient, notification_intent};
 use tokio::task::JoinSet;
 
 use crate::bulk;
-use crate::receivers::Manners;
 use crate::shop;
-use crate::site::{self, Site, Traffic};
+use crate::site::{self, Site, Wishes};
 
 /// The longest that everything may take to come about.
 const PATIENCE: Duration = Duration::from_secs(90);
 const OPEN: &str = "SELECT count(*) FROM message WHERE state IN ('queued', 'sending')";
 
 async fn still() -> Option<Site> {
-    let manners = Manners {
-        delay: Duration::ZERO,
-        trouble: false,
-    };
-    Site::open_to(Traffic { manners, orders: 0 }).await
+    Site::open_with(Wishes::quiet(Duration::ZERO)).await
 }
 
 async fn received(site: &Site, count: usize) {
     let waited = Stopwatch::start();
-    while site.received().len() < count {
+    while site.entries().len() < count {
         assert!(
             waited.elapsed() < PATIENCE,
             "{} of {count} were received",
-            site.received().len()
+            site.entries().len()
         );
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
@@ -72,7 +67,7 @@ async fn a_budget_is_exact_over_three_replicas() {
     site.until_count(OPEN, 0).await;
     let waiting = "SELECT count(*) FROM notification WHERE state = 'SCHEDULED' AND reason = 'BUDGET_EXCEEDED'";
     assert_eq!(site.count(waiting), 100 - CAP);
-    assert_eq!(site.received().len() as u64, CAP);
+    assert_eq!(site.entries().len() as u64, CAP);
 }
 
 /// Whatever was queued and is not on the broker any more is found after a minute; what a broker lost altogether need not wait for that.

@@ -19,7 +19,7 @@ use crate::load::Acknowledged;
 use crate::rabbitmq::free_ports;
 use crate::rows::{self, Found};
 use crate::shop;
-use crate::site::{Site, Traffic, ready};
+use crate::site::{Site, Wishes, ready};
 
 /// What a caller's library does by itself, where it is told to: the first try and three more.
 const TRIES: u32 = 4;
@@ -34,11 +34,11 @@ const UNDER_WAY: Duration = Duration::from_secs(2);
 
 /// Three replicas, each restarted in turn so many times, at `rate` intents a second.
 pub(crate) async fn restarted_in_turn(rolls: u64, rate: u64) -> Found {
-    let traffic = Traffic {
+    let wishes = Wishes {
         orders: 0,
-        ..Traffic::default()
+        ..Wishes::default()
     };
-    let mut site = Site::open_to(traffic).await?;
+    let mut site = Site::open_with(wishes).await?;
     site.set("SERVER__DRAIN", "60s");
     let ports: [u16; 3] = free_ports();
     let addresses = ports.map(|port| format!("127.0.0.1:{port}"));

@@ -5,15 +5,14 @@ use std::time::Duration;
 use tidings::domain::clock::Stopwatch;
 
 use crate::judge::Verdict;
-use crate::matrix;
 use crate::report::{self, Run};
-use crate::site::{Site, ready};
-use crate::{lanes, rates, rolls};
+use crate::site::{Site, Wishes, ready};
+use crate::{alarm, half_open, lanes, matrix, rates, rolls};
 
 /// How long what a process was handing over may wait for another one, in a site whose providers answer within 5 s.
 const TAKEN_OVER: Duration = Duration::from_secs(60);
 /// Intents between two faults.
-const BETWEEN: usize = 100;
+pub(crate) const BETWEEN: usize = 100;
 /// Faults that a trial has at most: each has servers of its own and is judged by itself.
 const AT_ONCE: u64 = 10;
 
@@ -36,8 +35,13 @@ pub(crate) fn run(faults: u64, in_flight: Vec<u64>, restarts: Vec<u64>, verdict:
     }
 }
 
-pub(crate) async fn site(replicas: usize) -> Option<Site> {
-    let mut site = Site::open().await?;
+async fn site(replicas: usize) -> Option<Site> {
+    site_with(replicas, Wishes::default()).await
+}
+
+/// So many processes that do everything, called in turn.
+pub(crate) async fn site_with(replicas: usize, wishes: Wishes) -> Option<Site> {
+    let mut site = Site::open_with(wishes).await?;
     for _ in 0..replicas {
         site.start(&[]).await;
     }
@@ -45,7 +49,7 @@ pub(crate) async fn site(replicas: usize) -> Option<Site> {
     Some(site)
 }
 
-async fn judged(mut site: Site) -> Verdict {
+pub(crate) async fn judged(mut site: Site) -> Verdict {
     let door = site.grpc(0);
     site.judged(&door).await
 }
@@ -148,6 +152,8 @@ async fn the_rows_asked_for() {
                 "F3" => broker_killed(some, false).await,
                 "F4" => broker_killed(some, true).await,
                 "F5" => database_killed(some).await,
+                "F8" => alarm::raised(some, alarm::LONG).await,
+                "F9" => half_open::stand_still(some, half_open::LONG).await,
                 "F18x3" => rolls::stopped_with_hung_clients(some).await,
                 "F19" => rolls::restarted_in_turn(some, 200).await,
                 "F20" => processes_paused(some).await,

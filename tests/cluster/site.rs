@@ -1,11 +1,12 @@
 //! A site: a database, a broker, receivers, callers, and any number of processes of the program.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tidings::client::Client;
 use tidings::domain::clock::Stopwatch;
 use tidings::domain::id::chance;
@@ -13,6 +14,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::process::Command;
 
+use crate::fault_proxy::FaultProxy;
 use crate::gateway::{Gateway, Start, binary};
 use crate::judge::{Case, Verdict, judge};
 use crate::ledger::{Entry, Ledger};
@@ -31,46 +33,93 @@ const PATIENCE: Duration = Duration::from_secs(90);
 const QUIET: Duration = Duration::from_secs(120);
 const DATABASE: &str = "postgres";
 
-pub(crate) struct Site {
-    folder: tempfile::TempDir,
-    config: PathBuf,
-    pub(crate) database: Server,
-    pub(crate) broker: Node,
-    ledger: Ledger,
-    pub(crate) load: Load,
-    _receivers: Receivers,
-    replicas: Vec<Gateway>,
-    handing_over: BTreeMap<u64, u32>,
-    /// What every process is told besides, by the environment.
-    settings: Vec<(String, String)>,
-}
-
-/// How customers' servers behave, and how many orders a second there are.
-pub(crate) struct Traffic {
+/// What a site has beside two servers, receivers and callers, and how these behave.
+pub(crate) struct Wishes {
+    /// Of every process, by the names of the environment without their beginning.
+    pub(crate) settings: Vec<(&'static str, String)>,
+    /// Whether there is a proxy in front of each receiver.
+    pub(crate) proxied: bool,
     pub(crate) manners: Manners,
+    /// Orders a second.
     pub(crate) orders: u64,
 }
 
-impl Default for Traffic {
+impl Default for Wishes {
     fn default() -> Self {
         let manners = Manners {
             delay: Duration::from_millis(300),
             trouble: true,
         };
         Self {
+            settings: Vec::new(),
+            proxied: false,
             manners,
             orders: RATE,
         }
     }
 }
 
+impl Wishes {
+    /// No orders of its own, and receivers that take everything after `delay`.
+    pub(crate) fn quiet(delay: Duration) -> Self {
+        let manners = Manners {
+            delay,
+            trouble: false,
+        };
+        Self {
+            manners,
+            orders: 0,
+            ..Self::default()
+        }
+    }
+}
+
+/// The ways to the receivers.
+pub(crate) struct Ways {
+    pub(crate) mail: FaultProxy,
+    pub(crate) sms: FaultProxy,
+    pub(crate) chat: FaultProxy,
+}
+
+impl Ways {
+    /// Puts a proxy in front of each.
+    async fn before(receivers: &mut Receivers) -> Self {
+        let port_of = |url: &str| -> u16 {
+            let rest = url.rsplit(':').next().unwrap();
+            rest.split('/').next().unwrap().parse().unwrap()
+        };
+        let proxy = async |port: u16| FaultProxy::start(([127, 0, 0, 1], port).into()).await;
+        let mail = proxy(receivers.mail_port).await;
+        let sms = proxy(port_of(&receivers.sms_url)).await;
+        let chat = proxy(port_of(&receivers.chat_url)).await;
+        receivers.mail_port = mail.address().port();
+        receivers.sms_url = format!("http://{}", sms.address());
+        receivers.chat_url = format!("http://{}/api/v10", chat.address());
+        Self { mail, sms, chat }
+    }
+}
+
+pub(crate) struct Site {
+    folder: tempfile::TempDir,
+    config: PathBuf,
+    pub(crate) database: Server,
+    pub(crate) broker: Node,
+    pub(crate) ledger: Ledger,
+    pub(crate) load: Load,
+    _receivers: Receivers,
+    ways: Option<Ways>,
+    settings: Vec<(&'static str, String)>,
+    replicas: Vec<Gateway>,
+    handing_over: BTreeMap<u64, u32>,
+}
+
 impl Site {
     /// Servers, receivers and callers; `None` when a server is not installed.
     pub(crate) async fn open() -> Option<Self> {
-        Self::open_to(Traffic::default()).await
+        Self::open_with(Wishes::default()).await
     }
 
-    pub(crate) async fn open_to(traffic: Traffic) -> Option<Self> {
+    pub(crate) async fn open_with(wishes: Wishes) -> Option<Self> {
         let starting = tokio::task::spawn_blocking(|| {
             let database = Server::start_with(&["fsync=on"])?;
             Some((database, Node::start()?))
@@ -78,7 +127,11 @@ impl Site {
         let (database, broker) = starting.await.unwrap()?;
         let folder = tempfile::tempdir().unwrap();
         let ledger = Ledger::begin(&folder.path().join("ledger"));
-        let receivers = Receivers::start(ledger.clone(), traffic.manners).await;
+        let mut receivers = Receivers::start(ledger.clone(), wishes.manners).await;
+        let ways = match wishes.proxied {
+            true => Some(Ways::before(&mut receivers).await),
+            false => None,
+        };
         let config = shop::settings(folder.path(), &folder.path().join("data"), Some(&receivers));
         let password = folder.path().join("password");
         std::fs::write(&password, "guest").unwrap();
@@ -89,17 +142,18 @@ impl Site {
             database,
             broker,
             ledger,
-            load: Load::begin(traffic.orders),
+            load: Load::begin(wishes.orders),
             _receivers: receivers,
+            ways,
+            settings: wishes.settings,
             replicas: Vec::new(),
             handing_over: BTreeMap::new(),
-            settings: Vec::new(),
         })
     }
 
     /// Processes that are started from now on have this setting, such as `SERVER__DRAIN`.
-    pub(crate) fn set(&mut self, name: &str, value: &str) {
-        self.settings.push((name.to_owned(), value.to_owned()));
+    pub(crate) fn set(&mut self, name: &'static str, value: &str) {
+        self.settings.push((name, value.to_owned()));
     }
 
     /// The folder of everything, with the templates in `templates`.
@@ -108,7 +162,7 @@ impl Site {
     }
 
     /// What the receivers have taken so far.
-    pub(crate) fn received(&self) -> Vec<Entry> {
+    pub(crate) fn entries(&self) -> Vec<Entry> {
         self.ledger.read()
     }
 
@@ -167,10 +221,7 @@ impl Site {
             ("PROVIDERS__TWILIO__TEXTS__TIMEOUT", "5s".to_owned()),
             ("PROVIDERS__DISCORD__CHATS__TIMEOUT", "5s".to_owned()),
         ];
-        for (name, value) in settings {
-            command.env(format!("TIDINGS_{name}"), value);
-        }
-        for (name, value) in &self.settings {
+        for (name, value) in settings.into_iter().chain(self.settings.clone()) {
             command.env(format!("TIDINGS_{name}"), value);
         }
         command
@@ -198,6 +249,11 @@ impl Site {
                 panic!("{options:?} did not start, {status}: {log:?}")
             }
         }
+    }
+
+    /// The ways to the receivers of a site that wished for proxies.
+    pub(crate) fn ways(&self) -> &Ways {
+        self.ways.as_ref().expect("it has no proxies")
     }
 
     pub(crate) fn replicas(&self) -> &[Gateway] {
@@ -276,6 +332,95 @@ impl Site {
             ),
         );
         found.lines().map(shop::order_of_reference).collect()
+    }
+
+    /// Which tries are being handed over over these channels, whoever does it.
+    pub(crate) fn tries(&self, channels: &[&str]) -> BTreeSet<(u64, u64)> {
+        let found = self.database.sql(
+            DATABASE,
+            &format!(
+                "SELECT n.reference, m.tries FROM message m JOIN notification n ON n.id = m.notification \
+                 WHERE m.state = 'sending' AND m.channel IN ('{}')",
+                channels.join("','")
+            ),
+        );
+        let read = |line: &str| {
+            let (order, tries) = line.split_once('|').unwrap();
+            (shop::order_of_reference(order), tries.parse().unwrap())
+        };
+        found.lines().map(read).collect()
+    }
+
+    /// Tells the judge of tries whose answers were withheld.
+    pub(crate) fn withheld(&mut self, tries: &BTreeSet<(u64, u64)>) {
+        for (order, _) in tries {
+            *self.handing_over.entry(*order).or_default() += 1;
+        }
+    }
+
+    /// The longest that a finished try which began after `since` took.
+    pub(crate) fn longest_try(&self, since: Timestamp) -> Duration {
+        let found = self.database.sql(
+            DATABASE,
+            &format!(
+                "SELECT coalesce(max(end_time - start_time), 0) FROM attempt WHERE start_time > {}",
+                since.as_microsecond()
+            ),
+        );
+        Duration::from_micros(found.parse().unwrap())
+    }
+
+    /// How many were taken over these channels since `mark`.
+    pub(crate) fn received(&self, mark: Duration, channels: &[&str]) -> usize {
+        let entries = self.ledger.read().into_iter();
+        entries
+            .filter(|entry| entry.at > mark && channels.contains(&entry.channel.as_str()))
+            .count()
+    }
+
+    /// Waits until a receiver takes something more over one of these channels.
+    pub(crate) async fn arrives(&self, channels: &[&str]) {
+        let (mark, waited) = (self.ledger.now(), Stopwatch::start());
+        while self.received(mark, channels) == 0 {
+            assert!(
+                waited.elapsed() < PATIENCE,
+                "nothing comes over {channels:?}\n{}",
+                self.log()
+            );
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Waits until the sum of a metric over all processes is `value`; how long it took.
+    pub(crate) async fn shows(&self, name: &str, value: f64) -> Duration {
+        let waited = Stopwatch::start();
+        loop {
+            let mut sum = 0.0;
+            for replica in &self.replicas {
+                sum += metric(&replica.console, name).await;
+            }
+            if sum == value {
+                return waited.elapsed();
+            }
+            assert!(
+                waited.elapsed() < PATIENCE,
+                "{name} is {sum}, not {value}\n{}",
+                self.log()
+            );
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// What each process has in memory, in KiB.
+    pub(crate) fn resident(&self) -> Vec<u64> {
+        let of = |replica: &Gateway| {
+            let status = std::fs::read_to_string(format!("/proc/{}/status", replica.pid()));
+            let status = status.unwrap();
+            let line = status.lines().find(|line| line.starts_with("VmRSS"));
+            let digits: String = line.unwrap().chars().filter(char::is_ascii_digit).collect();
+            digits.parse().unwrap()
+        };
+        self.replicas.iter().map(of).collect()
     }
 
     /// Waits until so many orders were answered OK.
@@ -387,6 +532,17 @@ pub(crate) async fn get(console: &str, path: &str) -> (u16, String) {
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
     (status, body.to_owned())
+}
+
+/// The sum of a process's series of this name.
+async fn metric(console: &str, name: &str) -> f64 {
+    let (_, text) = get(console, "/metrics").await;
+    let series = text.lines().filter_map(|line| {
+        let rest = line.strip_prefix(name)?;
+        let (labels, value) = rest.rsplit_once(' ')?;
+        (labels.is_empty() || labels.starts_with('{')).then(|| value.parse::<f64>().unwrap())
+    });
+    series.sum()
 }
 
 /// What a process says of its readiness.

@@ -133,11 +133,11 @@ impl Verdict {
         self.duplicates += u64::try_from(repeats).unwrap();
         if repeats > explained {
             self.unexplained += u64::try_from(repeats - explained).unwrap();
+            let times: Vec<_> = received.iter().map(|entry| entry.at).collect();
             self.fault(
                 order,
                 &format!(
-                    "was received {} times, {deaths} deaths and {withheld} withheld answers",
-                    repeats + 1
+                    "was received at {times:?}, {deaths} deaths and {withheld} withheld answers"
                 ),
             );
         }

@@ -37,6 +37,24 @@ pub(crate) const ALL: &[Row] = &[
         unit: "shortages",
     },
     Row {
+        name: "F8",
+        promise: "a broker short of memory or disk takes nothing in for three minutes: intake goes on in level memory, all is sent after",
+        wanted: 4,
+        unit: "alarms",
+    },
+    Row {
+        name: "F9",
+        promise: "broker, database, mail server or text and chat services stand still: noticed by own deadlines, nobody is stuck, all goes on after",
+        wanted: 80,
+        unit: "stand-stills",
+    },
+    Row {
+        name: "F11",
+        promise: "a mail's connection ends or breaks behind any byte, either way: UNKNOWN only after the final dot, else another try",
+        wanted: 14_170,
+        unit: "cuts",
+    },
+    Row {
         name: "F12",
         promise: "a provider that hangs or drips: its own messages reach their deadlines, no other channel is slower",
         wanted: 20,

@@ -81,6 +81,47 @@ async fn it_swallows_without_a_word_and_goes_on() {
 }
 
 #[tokio::test]
+async fn it_holds_back_and_keeps_all_of_it() {
+    let (proxy, mut client, mut server) = connected().await;
+    proxy.both(Fault::Hold);
+    client.write_all(b"there").await.unwrap();
+    server.write_all(b"back").await.unwrap();
+    is_silent(&mut server).await;
+    is_silent(&mut client).await;
+    // One who has given up meanwhile has said it all the same.
+    client.shutdown().await.unwrap();
+    proxy.both(Fault::None);
+    assert_eq!(read(&mut server).await.unwrap(), b"there");
+    assert_eq!(read(&mut server).await.unwrap(), b"");
+    assert_eq!(read(&mut client).await.unwrap(), b"back");
+}
+
+#[tokio::test]
+async fn it_remembers_what_was_said_and_what_was_told() {
+    let (proxy, mut client, mut server) = connected().await;
+    proxy.to_server(Fault::TruncateAt(2));
+    client.write_all(b"there").await.unwrap();
+    assert_eq!(read(&mut server).await.unwrap(), b"th");
+    server.write_all(b"back").await.unwrap();
+    assert_eq!(read(&mut client).await.unwrap(), b"back");
+    let passed = proxy.newest();
+    assert_eq!(passed.said_by_client, b"there");
+    assert_eq!(passed.told_to_client, b"back");
+    assert_eq!(proxy.open(), 1);
+}
+
+#[tokio::test]
+async fn it_breaks_behind_a_byte() {
+    let (proxy, mut client, mut server) = connected().await;
+    proxy.to_server(Fault::ResetAt(3));
+    client.write_all(b"ab").await.unwrap();
+    assert_eq!(read(&mut server).await.unwrap(), b"ab");
+    client.write_all(b"cdef").await.unwrap();
+    let error = read(&mut client).await.expect_err("an orderly end");
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+}
+
+#[tokio::test]
 async fn it_resets_both_sides() {
     let (proxy, mut client, mut server) = connected().await;
     proxy.to_client(Fault::Reset);

@@ -63,6 +63,40 @@ pub(crate) async fn a_message_goes_from_ready_to_history(f: Fixture) {
     assert_eq!(f.store.next_due().await.unwrap(), None);
 }
 
+pub(crate) async fn workers_who_ask_together_each_get_their_own(f: Fixture) {
+    let mut messages = Vec::new();
+    for one in 0..20 {
+        let accepted = f.accept(f.intent(&format!("customer-{one}"))).await;
+        messages.push(f.message(accepted.id).await.id);
+    }
+    for _ in 0..10 {
+        let mut asking = tokio::task::JoinSet::new();
+        // Each is in three workers' hands, and one of the three lets go.
+        for (at, message) in (0..).zip(messages.iter().cycle().take(60)) {
+            let (store, message) = (f.store.clone(), *message);
+            asking.spawn(async move {
+                let fetch = async { store.work(&[message]).await.unwrap() };
+                if at < 20 {
+                    let _gone = tokio::time::timeout(Duration::from_micros(at * 50), fetch).await;
+                } else {
+                    let found = fetch.await;
+                    assert_eq!(found.len(), 1);
+                    assert_eq!(found[0].message.id, message);
+                }
+            });
+        }
+        let all = tokio::time::timeout(Duration::from_secs(60), asking.join_all());
+        assert_eq!(all.await.expect("somebody was forgotten").len(), 60);
+    }
+    assert!(
+        f.store
+            .work(&[f.ids.message(start())])
+            .await
+            .unwrap()
+            .is_empty()
+    );
+}
+
 pub(crate) async fn a_stale_fence_changes_nothing(f: Fixture) {
     let one = f.accept(f.intent("ada")).await;
     let message = f.message(one.id).await;

@@ -1,6 +1,8 @@
 //! A TCP proxy that spoils what passes through it, each direction for itself, also on connections that are open already.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -18,16 +20,37 @@ pub(crate) enum Fault {
     Delay(Duration),
     /// They are taken and never arrive; no end is seen either. In both directions this is a pulled cable.
     Drop,
+    /// They are not taken: the kernel keeps what it has room for, and all of it arrives when this is over. In both directions this is a
+    /// peer that was stopped where it stood.
+    Hold,
     /// The connection breaks, for both sides, with a reset.
     Reset,
     /// So many bytes of each connection arrive, then its end does.
     TruncateAt(u64),
+    /// So many bytes of each connection arrive, then it breaks, for both sides.
+    ResetAt(u64),
     /// The receiver sees the end of this direction; the other one goes on.
     HalfClose,
 }
 
+/// So much of a connection is remembered in each direction.
+const REMEMBERED: usize = 1 << 20;
+
+/// What went over the newest connection.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Passed {
+    /// All that the client had said when it was read, also what did not arrive.
+    pub(crate) said_by_client: Vec<u8>,
+    /// What was passed on to the client.
+    pub(crate) told_to_client: Vec<u8>,
+}
+
+type Memory = Arc<Mutex<Passed>>;
+
 pub(crate) struct FaultProxy {
     address: SocketAddr,
+    newest: Arc<Mutex<Memory>>,
+    open: Arc<AtomicUsize>,
     to_server: watch::Sender<Fault>,
     to_client: watch::Sender<Fault>,
     /// Ends with the proxy, and every connection with it.
@@ -44,6 +67,11 @@ impl FaultProxy {
             watch::Sender::new(Fault::None),
         );
         let (up, down) = (to_server.subscribe(), to_client.subscribe());
+        let (newest, open) = (
+            Arc::<Mutex<Memory>>::default(),
+            Arc::<AtomicUsize>::default(),
+        );
+        let (known, counted) = (newest.clone(), open.clone());
         let mut accepting = JoinSet::new();
         accepting.spawn(async move {
             let mut connections = JoinSet::new();
@@ -51,13 +79,21 @@ impl FaultProxy {
                 tokio::select! {
                     accepted = listener.accept() => {
                         let (client, _) = accepted.unwrap();
-                        connections.spawn(connection(client, server, up.clone(), down.clone()));
+                        let memory = Memory::default();
+                        *known.lock().unwrap() = memory.clone();
+                        counted.fetch_add(1, Ordering::SeqCst);
+                        let passing = connection(client, server, up.clone(), down.clone(), memory);
+                        connections.spawn(passing);
                     }
-                    Some(_) = connections.join_next() => {}
+                    Some(_) = connections.join_next() => {
+                        counted.fetch_sub(1, Ordering::SeqCst);
+                    }
                 }
             }
         });
         Self {
+            newest,
+            open,
             address,
             to_server,
             to_client,
@@ -67,6 +103,17 @@ impl FaultProxy {
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What went over the newest connection so far.
+    pub(crate) fn newest(&self) -> Passed {
+        let memory = self.newest.lock().unwrap().clone();
+        memory.lock().unwrap().clone()
+    }
+
+    /// How many connections there are.
+    pub(crate) fn open(&self) -> usize {
+        self.open.load(Ordering::SeqCst)
     }
 
     /// Spoils what the client sends, from now on.
@@ -105,6 +152,7 @@ async fn connection(
     server: SocketAddr,
     up: watch::Receiver<Fault>,
     down: watch::Receiver<Fault>,
+    memory: Memory,
 ) {
     // Nobody listens: the client sees its connection end, as it would without us.
     let Ok(server) = TcpStream::connect(server).await else {
@@ -113,8 +161,8 @@ async fn connection(
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     let (client_read, client_write) = client.into_split();
     let (server_read, server_write) = server.into_split();
-    let mut upward = Way::new(client_read, server_write, up);
-    let mut downward = Way::new(server_read, client_write, down);
+    let mut upward = Way::new(client_read, server_write, up, true, memory.clone());
+    let mut downward = Way::new(server_read, client_write, down, false, memory);
     let over = {
         let (upward, downward) = (upward.pass(), downward.pass());
         tokio::pin!(upward, downward);
@@ -144,16 +192,27 @@ struct Way {
     read: OwnedReadHalf,
     write: OwnedWriteHalf,
     fault: watch::Receiver<Fault>,
+    /// Whether the client is the one who speaks.
+    upward: bool,
+    memory: Memory,
     passed: u64,
     ended: bool,
 }
 
 impl Way {
-    fn new(read: OwnedReadHalf, write: OwnedWriteHalf, fault: watch::Receiver<Fault>) -> Self {
+    fn new(
+        read: OwnedReadHalf,
+        write: OwnedWriteHalf,
+        fault: watch::Receiver<Fault>,
+        upward: bool,
+        memory: Memory,
+    ) -> Self {
         Self {
             read,
             write,
             fault,
+            upward,
+            memory,
             passed: 0,
             ended: false,
         }
@@ -165,6 +224,7 @@ impl Way {
             let fault = *self.fault.borrow_and_update();
             match fault {
                 Fault::Reset => return Over::Broken,
+                Fault::ResetAt(limit) if self.passed >= limit => return Over::Broken,
                 Fault::HalfClose => self.end().await,
                 Fault::TruncateAt(limit) if self.passed >= limit => self.end().await,
                 _ => {}
@@ -172,7 +232,7 @@ impl Way {
             let read = tokio::select! {
                 // The proxy itself outlives its connections.
                 _ = self.fault.changed() => continue,
-                read = self.read.read(&mut buffer) => read,
+                read = self.read.read(&mut buffer), if fault != Fault::Hold => read,
             };
             let bytes = match read {
                 Ok(0) if fault == Fault::Drop => std::future::pending().await,
@@ -183,20 +243,26 @@ impl Way {
                 Ok(count) => &buffer[..count],
                 Err(_) => return Over::Broken,
             };
+            if self.upward {
+                remember(&mut self.memory.lock().unwrap().said_by_client, bytes);
+            }
             let bytes = match fault {
                 Fault::None => bytes,
                 Fault::Delay(by) => {
                     tokio::time::sleep(by).await;
                     bytes
                 }
-                Fault::TruncateAt(limit) => {
+                Fault::TruncateAt(limit) | Fault::ResetAt(limit) => {
                     let left = usize::try_from(limit - self.passed.min(limit)).unwrap();
                     &bytes[..left.min(bytes.len())]
                 }
-                Fault::Drop | Fault::Reset | Fault::HalfClose => continue,
+                Fault::Drop | Fault::Hold | Fault::Reset | Fault::HalfClose => continue,
             };
             if self.ended || bytes.is_empty() {
                 continue;
+            }
+            if !self.upward {
+                remember(&mut self.memory.lock().unwrap().told_to_client, bytes);
             }
             if self.write.write_all(bytes).await.is_err() {
                 return Over::Broken;
@@ -212,4 +278,9 @@ impl Way {
             let _ = self.write.shutdown().await;
         }
     }
+}
+
+fn remember(memory: &mut Vec<u8>, bytes: &[u8]) {
+    let room = REMEMBERED.saturating_sub(memory.len());
+    memory.extend(&bytes[..room.min(bytes.len())]);
 }

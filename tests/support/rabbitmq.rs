@@ -157,6 +157,12 @@ impl Node {
         self.control(&[&["set_vm_memory_high_watermark"], limit].concat());
     }
 
+    /// Lets it believe that the disk is nearly full, or not any more.
+    pub(crate) fn disk_alarm(&self, on: bool) {
+        let limit = if on { "100TB" } else { "50MB" };
+        self.control(&["set_disk_free_limit", limit]);
+    }
+
     /// Runs rabbitmqctl.
     pub(crate) fn control(&self, arguments: &[&str]) -> String {
         let done = self
