@@ -75,7 +75,7 @@ fn judge(received: &[Entry], from: Duration, until: Duration) -> Vec<String> {
     let whole = (*last - *first).as_secs_f64() * LIMIT as f64;
     let all = times.len() as f64;
     println!("{all} where the limit allows {whole:.0}");
-    if all > whole + SLICE as f64 {
+    if all > whole + (SLICE + MOVED) as f64 {
         faults.push(format!("{all} were received where {whole:.0} were allowed"));
     }
     let busy = times
