@@ -20,6 +20,7 @@ pub mod notification;
 pub mod policy;
 pub mod pulse;
 pub mod quiet_hours;
+pub mod rate;
 pub mod reason;
 pub mod rejection;
 pub mod shop;

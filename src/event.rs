@@ -67,6 +67,11 @@ pub fn throttled(channel: Channel, provider: &str, wait: Duration) {
     tracing::warn!(%channel, provider, "the provider asked to slow down; it gets {} s", wait.as_secs());
 }
 
+/// A message had waited for its turn by its provider's limit.
+pub fn rate_waited(channel: Channel, provider: &str, waited: Duration) {
+    histogram!("tidings_rate_limit_wait_seconds", "channel" => channel.as_str(), "provider" => provider.to_owned()).record(waited.as_secs_f64());
+}
+
 /// A template was filled, or could not be.
 pub fn rendered(channel: Channel, template: &str, ok: bool, took: Duration) {
     let template = template.to_owned();

@@ -1,4 +1,5 @@
-//! L3: before each provider, a gate that lets hand-overs through, one at a time or not at all, as its breaker says.
+//! L3: before each provider, a gate that lets hand-overs through, one at a time or not at all, as its breaker says, and no more than
+//! its limit allows (`turns`).
 //!
 //! Promise: one gate for each provider and nothing shared between them; a permit that is dropped without a word says nothing
 //! about its provider and frees its place; whoever waits wakes when there is room, when the time has come, or when the gates are
@@ -13,10 +14,20 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::breaker::{Answer, Breaker, BreakerState, Pass, Sign};
-use crate::domain::channel::Channel;
-use crate::domain::clock::Clock;
+use crate::domain::channel::{Channel, Lane};
+use crate::domain::clock::{Clock, Stopwatch};
 use crate::domain::id::chance;
+use crate::domain::rate::Rate;
 use crate::event;
+
+mod turns;
+
+pub use turns::{Turn, Turns, Wish};
+
+/// How much of what a limit allows is queued for a lane.
+const QUEUED: Duration = Duration::from_secs(60);
+/// How long somebody with a job in hands waits for a turn; then the job goes back, and the next one is taken when there is a turn.
+const HOLD: Duration = Duration::from_secs(10);
 
 /// The gates of all providers.
 pub struct Gates {
@@ -35,6 +46,7 @@ impl Gates {
             let gate = Gate {
                 channel,
                 provider: provider.to_owned(),
+                turns: None,
                 inner: Mutex::default(),
                 changed: Notify::new(),
                 closed: closed.clone(),
@@ -48,6 +60,26 @@ impl Gates {
             by_channel: providers.into_iter().map(gate).collect(),
             closed,
         }
+    }
+
+    /// The same with a limit for the provider of a channel, over all processes together; somebody must lease for its [`Turns`].
+    #[must_use]
+    pub fn limited(mut self, channel: Channel, rate: Option<Rate>) -> Self {
+        if let Some(gate) = self.by_channel.get_mut(&channel) {
+            gate.turns = rate.map(Turns::new);
+        }
+        self
+    }
+
+    /// All of them.
+    pub fn all(&self) -> impl Iterator<Item = &Gate> {
+        self.by_channel.values()
+    }
+
+    /// How much of a channel and lane may be queued where otherwise `most` may be: no more than can be sent soon.
+    pub fn window(&self, channel: Channel, most: u32) -> u32 {
+        let turns = self.of(channel).and_then(Gate::turns);
+        turns.map_or(most, |turns| turns.rate().within(QUEUED).min(most))
     }
 
     /// The gate of a channel's provider; `None`: no provider serves it.
@@ -82,13 +114,73 @@ struct Inner {
 pub struct Gate {
     channel: Channel,
     provider: String,
+    turns: Option<Turns>,
     inner: Mutex<Inner>,
     changed: Notify,
     closed: CancellationToken,
     clock: Arc<dyn Clock>,
 }
 
+/// The answer to whoever has a job for a provider.
+pub enum Leave<'a> {
+    /// Hand it over now.
+    Go(Turn<'a>, Permit<'a>),
+    /// Not now: it is shut, or closed.
+    Shut,
+    /// Its lane gets no turn for now: wait for one before taking a job.
+    NoTurn,
+}
+
 impl Gate {
+    /// What all processes call its provider.
+    pub fn name(&self) -> String {
+        format!("{}/{}", self.channel, self.provider)
+    }
+
+    /// Its turns, if it has a limit.
+    pub fn turns(&self) -> Option<&Turns> {
+        self.turns.as_ref()
+    }
+
+    /// Waits for a turn by the provider's limit; `None` when it is closed.
+    pub async fn turn(&self, lane: Lane) -> Option<Turn<'_>> {
+        let Some(turns) = &self.turns else {
+            return Some(Turn::free());
+        };
+        let waited = Stopwatch::start();
+        tokio::select! {
+            turn = turns.wait(lane) => {
+                event::rate_waited(self.channel, &self.provider, waited.elapsed());
+                Some(turn)
+            }
+            () = self.closed.cancelled() => None,
+        }
+    }
+
+    /// Leave to hand over a job that is in hands, by a turn that is held or the next one.
+    pub async fn leave<'a>(&'a self, lane: Lane, mut held: Option<Turn<'a>>) -> Leave<'a> {
+        loop {
+            if self.is_shut() {
+                return Leave::Shut;
+            }
+            let turn = match held.take().filter(Turn::is_good) {
+                Some(turn) => turn,
+                None => match tokio::time::timeout(HOLD, self.turn(lane)).await {
+                    Ok(Some(turn)) => turn,
+                    Ok(None) => return Leave::Shut,
+                    Err(_) => return Leave::NoTurn,
+                },
+            };
+            let Some(permit) = self.enter().await else {
+                return Leave::Shut;
+            };
+            // It may have waited for another one's answer.
+            if turn.is_good() {
+                return Leave::Go(turn, permit);
+            }
+        }
+    }
+
     /// Waits until there seems to be room, so that no work is begun that could not go on.
     pub async fn room(&self) {
         loop {

@@ -19,6 +19,7 @@ pub mod relay;
 pub mod worker;
 
 pub mod heartbeat;
+pub mod pacer;
 pub mod scheduler;
 pub mod sweeper;
 

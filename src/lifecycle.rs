@@ -1,5 +1,5 @@
-//! L6: start, drain, stop. A [`Running`] gateway ends in order: doors closed, what is in hand finished, the rest left in the
-//! store; all under one hard deadline.
+//! L6: start, drain, stop. A [`Running`] gateway ends in order: nothing new is begun, calls and hand-overs that are in hand are finished,
+//! the rest is left in the store; all under one hard deadline.
 
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
@@ -13,12 +13,12 @@ use crate::event;
 /// How long a flow that panicked is left alone before it begins again.
 const RESTART_PAUSE: Duration = Duration::from_millis(500);
 
-/// The tasks of a running gateway, in the order in which they are ended.
+/// The tasks of a running gateway.
 #[derive(Default)]
 pub struct Running {
-    /// Cancelled first: the doors take nothing new.
+    /// Cancelled: the doors take nothing new.
     pub doors: CancellationToken,
-    /// Cancelled when the doors have closed: relay and scheduler.
+    /// Cancelled: relay and scheduler end.
     pub flows: CancellationToken,
     /// The doors.
     pub door_tasks: JoinSet<()>,
@@ -29,17 +29,21 @@ pub struct Running {
 }
 
 impl Running {
-    /// Ends everything within `deadline`; `close_queue` is called when nothing new can come. Returns whether everything ended by
+    /// Ends everything within `deadline`; `close_queue` lets workers take nothing new. Returns whether everything ended by
     /// itself; what did not is cut off, and found again in the store at the next start.
     pub async fn drain(mut self, deadline: Duration, close_queue: impl FnOnce()) -> bool {
         let orderly = async {
+            // Nothing new begins, wherever it would come from; what is in hand has all of the time.
             self.doors.cancel();
-            // Doors wait for clients that may hang; half the time is theirs.
-            let _ = tokio::time::timeout(deadline / 2, ended(&mut self.door_tasks)).await;
             self.flows.cancel();
-            ended(&mut self.flow_tasks).await;
             close_queue();
-            ended(&mut self.worker_tasks).await;
+            // Doors wait for clients that may hang; half the time is theirs.
+            let doors = tokio::time::timeout(deadline / 2, ended(&mut self.door_tasks));
+            let (_, (), ()) = tokio::join!(
+                doors,
+                ended(&mut self.flow_tasks),
+                ended(&mut self.worker_tasks)
+            );
         };
         let in_time = tokio::time::timeout(deadline, orderly).await.is_ok();
         self.door_tasks.abort_all();

@@ -1,6 +1,6 @@
-//! L4: from the store to the queue. Keeps a bounded window of ready messages queued for each channel and lane; the rest
-//! waits in the store, and all that is new while the gate of its provider is shut. Publishing twice is harmless: the fence
-//! lets only one claim through.
+//! L4: from the store to the queue. Keeps a bounded window of ready messages queued for each channel and lane, and no more than a
+//! minute's worth of what a provider's limit allows; the rest waits in the store, and all that is new while the gate of its provider
+//! is shut. Publishing twice is harmless: the fence lets only one claim through.
 //!
 //! A store that several processes share gives each message out once and remembers that it did. What a broker has lost since is
 //! given out again: all of it when the broker was wiped, else what is older than a while when more is out than the broker and
@@ -28,6 +28,9 @@ const GATHER: Duration = Duration::from_millis(2);
 const WHOLE: Duration = Duration::from_millis(500);
 /// Commits may come in another order than the times in them; by this much what is new may be older than what was read.
 const DISORDER: Duration = Duration::from_millis(20);
+
+/// What is taken at a time from a store that gives each message out once.
+const PORTION: u32 = 1_000;
 
 /// How often it is looked for what a shared queue has lost.
 const LOOK: Duration = Duration::from_secs(5);
@@ -61,8 +64,12 @@ pub struct Relay {
     queue: Arc<dyn Queue>,
     gates: Arc<Gates>,
     clock: Arc<dyn Clock>,
+    /// Which lanes it feeds, upper ones first.
+    lanes: &'static [Lane],
     /// Most jobs outstanding for a (channel, lane).
     window: u32,
+    /// How many it takes at a time from a store that gives each out once; else a window is read whole.
+    portion: u32,
     read: HashMap<(Channel, Lane), Read>,
     looked: HashMap<(Channel, Lane), Stopwatch>,
 }
@@ -81,10 +88,21 @@ impl Relay {
             queue,
             gates,
             clock,
+            lanes: Lane::ALL,
             window,
+            portion: u32::MAX,
             read: HashMap::new(),
             looked: HashMap::new(),
         }
+    }
+
+    /// The same for some lanes of a store that several processes share: a lane that is full takes long to be published, and must not
+    /// hold up the others.
+    #[must_use]
+    pub fn for_lanes(mut self, lanes: &'static [Lane]) -> Self {
+        self.lanes = lanes;
+        self.portion = PORTION;
+        self
     }
 
     /// Feeds until `stop`.
@@ -100,8 +118,10 @@ impl Relay {
                     event::store_failed("relay", &error);
                 }
             }
-            if let Err(error) = self.feed().await {
-                event::store_failed("relay", &error);
+            match self.feed().await {
+                Ok(true) if !stop.is_cancelled() => continue,
+                Ok(_) => {}
+                Err(error) => event::store_failed("relay", &error),
             }
             if !bell.wait(&stop).await {
                 return;
@@ -109,20 +129,22 @@ impl Relay {
         }
     }
 
-    async fn feed(&mut self) -> StoreResult<()> {
+    /// Whether there is more that could be fed now.
+    async fn feed(&mut self) -> StoreResult<bool> {
         if self.store.hold().borrow().is_some() {
-            return Ok(());
+            return Ok(false);
         }
-        for lane in Lane::ALL {
+        let mut more = false;
+        for lane in self.lanes {
             for channel in Channel::ALL {
-                self.feed_one(*channel, *lane).await?;
+                more |= self.feed_one(*channel, *lane).await?;
             }
         }
-        Ok(())
+        Ok(more)
     }
 
     async fn publish_all_again(&self) -> StoreResult<()> {
-        for lane in Lane::ALL {
+        for lane in self.lanes {
             for channel in Channel::ALL {
                 let all = || self.store.publish_again(*channel, *lane, Duration::ZERO);
                 while all().await? > 0 {}
@@ -154,28 +176,27 @@ impl Relay {
         Ok(())
     }
 
-    async fn feed_one(&mut self, channel: Channel, lane: Lane) -> StoreResult<()> {
+    async fn feed_one(&mut self, channel: Channel, lane: Lane) -> StoreResult<bool> {
         // Asking freshens what the queue knows; while nobody can say, nothing can be queued either.
         let Some(depth) = self.queue.depth(channel, lane).await else {
-            return Ok(());
+            return Ok(false);
         };
         self.find_lost(channel, lane, depth).await?;
         let outstanding = self.queue.outstanding(channel, lane);
         event::outstanding(&format!("{channel}.{lane}"), outstanding);
         // Filling up only when half is gone keeps the reading of rows that are queued already rare, and what nobody may take need not be
         // read again whenever something else changes.
-        if outstanding > self.window as usize / 2 || self.gates.is_shut(channel) {
-            return Ok(());
+        let window = self.gates.window(channel, self.window);
+        if outstanding > window as usize / 2 || self.gates.is_shut(channel) {
+            return Ok(false);
         }
         let now = self.clock.now();
         let read = self.read.get(&(channel, lane)).copied();
         let since = read
             .filter(|_| outstanding > 0)
             .and_then(|read| read.since(now));
-        let ready = self
-            .store
-            .ready(channel, lane, since, now, self.window)
-            .await?;
+        let limit = window.min(self.portion);
+        let ready = self.store.ready(channel, lane, since, now, limit).await?;
         let last = ready.last().map(|last| last.due_at);
         let read = match (read, since) {
             (Some(read), Some(_)) => Read {
@@ -209,8 +230,9 @@ impl Relay {
                 .collect();
             if !refused.is_empty() {
                 self.store.not_published(&refused).await?;
+                return Ok(false);
             }
         }
-        Ok(())
+        Ok(limit < window && jobs.len() == limit as usize)
     }
 }

@@ -23,6 +23,7 @@ use crate::domain::filter::Filter;
 use crate::domain::id::{AttemptId, MessageId, NotificationId};
 use crate::domain::notification::{AttemptResult, Event, Message, Notification, Record};
 use crate::domain::policy::{Pause, UnknownRule};
+use crate::domain::rate::Rate;
 use crate::domain::reason::{Reason, Status};
 use crate::domain::rejection::Rejection;
 use crate::domain::shop::{CallerId, Identity, ShopId};
@@ -489,9 +490,43 @@ pub trait Bundles: Send + Sync {
     async fn bundle(&self, shop: &ShopId, id: &str) -> StoreResult<Option<Vec<u8>>>;
 }
 
-/// The processes that share a store; an embedded one has no other, and both methods do nothing.
+/// A wish for leave to hand over to a provider that has a limit.
+#[derive(Clone, Debug)]
+pub struct LeaseRequest {
+    /// Which, under a name that all processes have for it.
+    pub provider: String,
+    /// Its limit.
+    pub rate: Rate,
+    /// For whom, at least.
+    pub lane: Lane,
+    /// For how many messages; no more than a slice is given.
+    pub permits: u32,
+}
+
+/// The answer to a [`LeaseRequest`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lease {
+    /// Leave for so many, one after the other at the rate's interval.
+    Given {
+        /// How many.
+        permits: u32,
+        /// When the first, seen from now; it may be a little past.
+        first: SignedDuration,
+    },
+    /// None for this lane yet; to be asked for again after this time.
+    NotBefore(Duration),
+}
+
+/// The processes that share a store; an embedded one has no other.
 #[async_trait]
 pub trait Processes: Send + Sync {
+    /// Leases leave to hand over to a provider. Over all processes it is never more than the rate allows, see
+    /// [`crate::domain::rate`]; by the store's clock, so what a dead process had leased is of no matter once its time is over.
+    async fn lease(&self, request: LeaseRequest) -> StoreResult<Lease> {
+        let (permits, first) = (request.permits, SignedDuration::ZERO);
+        Ok(Lease::Given { permits, first })
+    }
+
     /// Says that this process is alive, by the store's clock. Who is silent for long is taken for dead by [`Ledger::take_over`].
     async fn beat(&self) -> StoreResult<()> {
         Ok(())

@@ -1,4 +1,4 @@
-//! L4: from the queue to the provider. For each job: read, fill, pass the provider's gate, claim, hand over, settle, acknowledge,
+//! L4: from the queue to the provider. For each job: read, fill, pass the provider's gate (its limit, its breaker), claim, hand over, settle, acknowledge,
 //! in this order. The claim comes directly before the first byte and checks everything once more; nothing is acknowledged before
 //! its outcome is committed. While a gate is shut no job is taken, and one that was taken goes back.
 //!
@@ -32,7 +32,7 @@ use crate::domain::reason::Reason;
 use crate::domain::sms;
 use crate::event;
 use crate::failpoint::{self, Point};
-use crate::gate::Gates;
+use crate::gate::{Gates, Leave, Turn};
 use crate::provider::{About, Handover, Provider, clean_reply};
 use crate::queue::{Consumer, Job, Queue};
 use crate::render::{Filling, Links, render};
@@ -82,12 +82,14 @@ pub async fn pools(
                 let mut consumer = queue.subscribe(*channel, *lane).await;
                 let worker = worker.clone();
                 let channel = *channel;
+                let lane = *lane;
                 tasks.spawn(async move {
+                    let mut turnless = false;
                     loop {
-                        let turn = AssertUnwindSafe(worker.turn(channel, consumer.as_mut()));
-                        match turn.catch_unwind().await {
-                            Ok(true) => {}
-                            Ok(false) => return,
+                        let round = worker.round(channel, lane, consumer.as_mut(), turnless);
+                        match AssertUnwindSafe(round).catch_unwind().await {
+                            Ok(Some(worked)) => turnless = worked == Worked::NoTurn,
+                            Ok(None) => return,
                             // Outside of a job: nothing is lost, the job that was held goes back.
                             Err(_) => {
                                 event::task_panicked("worker");
@@ -127,11 +129,21 @@ enum Worked {
     Done,
     /// Nothing happened; the job is for later.
     NotNow,
+    /// The same, because its lane gets no turn at the provider.
+    NoTurn,
 }
 
 impl Worker {
-    /// Waits for a job and does it; `false` when none will come any more.
-    async fn turn(&self, channel: Channel, consumer: &mut dyn Consumer) -> bool {
+    /// Waits for a job and does it; `None` when none will come any more. Whoever got no turn for the job before waits for one first,
+    /// so that no job lies in hands meanwhile.
+    async fn round(
+        &self,
+        channel: Channel,
+        lane: Lane,
+        consumer: &mut dyn Consumer,
+        turnless: bool,
+    ) -> Option<Worked> {
+        let mut held = None;
         if let Some(gate) = self.gates.of(channel) {
             let mut room = std::pin::pin!(gate.room());
             if tokio::time::timeout(SHUT_LONG, room.as_mut())
@@ -141,18 +153,21 @@ impl Worker {
                 consumer.rest();
                 room.await;
             }
+            if turnless {
+                consumer.rest();
+                held = gate.turn(lane).await;
+            }
         }
         if self.store.hold().borrow().is_some() {
             consumer.rest();
             self.rest().await;
         }
-        let Some(delivery) = consumer.next().await else {
-            return false;
-        };
-        if self.work(delivery.job()).await == Worked::Done {
+        let delivery = consumer.next().await?;
+        let worked = self.work(delivery.job(), held).await;
+        if worked == Worked::Done {
             delivery.ack();
         }
-        true
+        Some(worked)
     }
 
     /// Waits while the store is held, or until the gates are closed for good.
@@ -165,9 +180,9 @@ impl Worker {
     }
 
     /// Does one job to its end, also when it panics.
-    async fn work(&self, job: Job) -> Worked {
+    async fn work(&self, job: Job, held: Option<Turn<'_>>) -> Worked {
         let mut begun = None;
-        let worked = AssertUnwindSafe(self.try_work(job, &mut begun))
+        let worked = AssertUnwindSafe(self.try_work(job, held, &mut begun))
             .catch_unwind()
             .await;
         if let Ok(worked) = worked {
@@ -204,7 +219,12 @@ impl Worker {
         self.record(settlement).await;
     }
 
-    async fn try_work(&self, job: Job, begun: &mut Option<Begun>) -> Worked {
+    async fn try_work(
+        &self,
+        job: Job,
+        held: Option<Turn<'_>>,
+        begun: &mut Option<Begun>,
+    ) -> Worked {
         let Some(work) = self.read(job).await else {
             return Worked::Done;
         };
@@ -219,8 +239,10 @@ impl Worker {
                 .cannot_fill(&work, "no provider serves this channel")
                 .await;
         };
-        let Some(permit) = gate.enter().await else {
-            return Worked::NotNow;
+        let (turn, permit) = match gate.leave(job.lane, held).await {
+            Leave::Go(turn, permit) => (turn, permit),
+            Leave::Shut => return Worked::NotNow,
+            Leave::NoTurn => return Worked::NoTurn,
         };
         let claim = self.claim(&work, &filled, provider.name());
         let Some((fence, tries)) = self.begin(&claim).await else {
@@ -234,6 +256,7 @@ impl Worker {
             expire_time: work.notification.intent.expire_time,
         });
 
+        turn.used();
         failpoint::hit(Point::AfterAttempt);
         let started = self.clock.now();
         let handover = if self.pulse.may_send() {

@@ -5,6 +5,8 @@
 
 #[path = "cluster/alarm.rs"]
 mod alarm;
+#[path = "cluster/bulk.rs"]
+mod bulk;
 #[path = "support/fault_proxy.rs"]
 #[expect(dead_code, reason = "shared with tests that use more of it")]
 mod fault_proxy;
@@ -13,11 +15,15 @@ mod fault_proxy;
 mod gateway;
 #[path = "cluster/half_open.rs"]
 mod half_open;
+#[path = "faults/hang.rs"]
+mod hang;
 #[path = "support/http_fake.rs"]
 #[expect(dead_code, reason = "shared with tests that use more of it")]
 mod http_fake;
 #[path = "faults/judge.rs"]
 mod judge;
+#[path = "cluster/lanes.rs"]
+mod lanes;
 #[path = "faults/ledger.rs"]
 #[expect(dead_code, reason = "shared with tests that use more of it")]
 mod ledger;
@@ -32,11 +38,17 @@ mod postgres;
 #[path = "support/rabbitmq.rs"]
 #[expect(dead_code, reason = "shared with tests that use more of it")]
 mod rabbitmq;
+#[path = "cluster/rates.rs"]
+mod rates;
 #[path = "faults/receivers.rs"]
 mod receivers;
+#[path = "cluster/replicas.rs"]
+mod replicas;
 #[path = "faults/report.rs"]
 #[expect(dead_code, reason = "shared with tests that use more of it")]
 mod report;
+#[path = "cluster/rolls.rs"]
+mod rolls;
 #[path = "cluster/rows.rs"]
 mod rows;
 #[path = "faults/shop.rs"]
@@ -150,4 +162,31 @@ async fn peers_that_stand_still_hold_nobody_up() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_takes_nothing_in_costs_time_and_nothing_else() {
     good(alarm::raised(1, Duration::from_secs(20)).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn three_processes_share_a_providers_limit() {
+    quiet(rates::three_share(12).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_bulk_lane_does_not_slow_notices() {
+    quiet(lanes::short().await);
+}
+
+/// One whose faults are all that it tells.
+fn quiet(found: Found) {
+    if let Some(run) = found {
+        assert_eq!(run.faults, [""; 0]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn processes_restarted_in_turn_fail_no_call() {
+    good(rolls::restarted_in_turn(1, 40).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn processes_end_in_time_whoever_hangs_on_the_door() {
+    good(rolls::stopped_with_hung_clients(1).await);
 }

@@ -418,13 +418,27 @@ fn providers_are_read_and_their_secrets_trimmed() {
     let secret = folder.file("token", "tok-123\r\n", 0o400);
     let config = load(
         &format!(
-            "[providers.smtp.relay]\nhost = \"127.0.0.1\"\ntls = \"none\"\nusername = \"u\"\npassword_file = {secret:?}\nmax_connections = 2\n\
+            "[providers.smtp.relay]\nhost = \"127.0.0.1\"\ntls = \"none\"\nusername = \"u\"\npassword_file = {secret:?}\nmax_connections = 2\nrate = \"600/min\"\n\
              [providers.twilio.vendor]\nbase_url = \"http://127.0.0.1:9000/\"\naccount_sid = \"AC1\"\nauth_token_file = {secret:?}\nmessaging_service_sid = \"MG1\"\n\
              [providers.discord.team]\nmode = \"webhook\"\nwebhook_id = \"123456789012345678\"\ntoken_file = {secret:?}\nbase_url = \"http://127.0.0.1:9001\"\ntimeout = \"5s\"\n"
         ),
-        &[("TIDINGS_PROVIDERS__SMTP__RELAY__DATA_TIMEOUT", "10m")],
+        &[
+            ("TIDINGS_PROVIDERS__SMTP__RELAY__DATA_TIMEOUT", "10m"),
+            ("TIDINGS_PROVIDERS__DISCORD__TEAM__RATE", "5/s"),
+        ],
     )
     .unwrap();
+    let rate = |channel| {
+        config
+            .provider(channel)
+            .unwrap()
+            .rate
+            .map(|rate| rate.to_string())
+    };
+    assert_eq!(
+        [Channel::Email, Channel::Sms, Channel::Chat].map(rate),
+        [Some("600/min".to_owned()), None, Some("5/s".to_owned())]
+    );
     match &config.provider(Channel::Email).unwrap().kind {
         ProviderKind::Smtp(smtp) => {
             assert_eq!(
@@ -516,6 +530,14 @@ fn providers_that_cannot_work_are_refused() {
             "[providers.outbox.a]\nchannel = \"email\"\n[providers.smtp.b]\nhost = \"h\""
                 .to_owned(),
             "is a second provider for email",
+        ),
+        (
+            "[providers.smtp.main]\nhost = \"h\"\nrate = \"50 a second\"".to_owned(),
+            "providers.smtp.main.rate: is \"50 a second\"; give messages in a time, such as \"50/s\"",
+        ),
+        (
+            "[providers.smtp.main]\nhost = \"h\"\nrate = 50".to_owned(),
+            "providers.smtp.main.rate: is 50; give messages in a time",
         ),
         (
             "[providers.outbox.a]".to_owned(),

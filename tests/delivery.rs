@@ -23,6 +23,8 @@ mod gateway;
 #[path = "support/http_fake.rs"]
 #[expect(dead_code, reason = "shared with tests that use more of it")]
 mod http_fake;
+#[path = "delivery/limits.rs"]
+mod limits;
 #[path = "support/mail_server.rs"]
 #[expect(dead_code, reason = "shared with tests that use more of it")]
 mod mail_server;

@@ -6,6 +6,8 @@
 #[path = "faults/gateway.rs"]
 #[expect(dead_code, reason = "shared with tests that use more of it")]
 mod gateway;
+#[path = "faults/hang.rs"]
+mod hang;
 #[path = "support/http_fake.rs"]
 #[expect(dead_code, reason = "shared with tests that use more of it")]
 mod http_fake;

@@ -6,6 +6,8 @@ mod accepting;
 mod embedded;
 #[path = "store/keeping.rs"]
 mod keeping;
+#[path = "store/leasing.rs"]
+mod leasing;
 #[path = "store/outage.rs"]
 mod outage;
 #[path = "store/people.rs"]
@@ -20,6 +22,8 @@ mod restored;
 mod sending;
 #[path = "support/postgres.rs"]
 mod server;
+#[path = "store/shared.rs"]
+mod shared_work;
 #[path = "support/skip.rs"]
 #[expect(dead_code, reason = "no tool is looked for here")]
 mod skip;
@@ -86,6 +90,9 @@ promises! {
         what_could_not_be_rendered_is_settled_without_a_claim
         cancelling_calls_off_what_is_not_handed_over
         the_next_due_time_is_the_earliest;
+    leasing:
+        leave_is_given_up_to_the_limit
+        upper_lanes_have_leave_where_lower_ones_wait;
     people:
         a_changed_preference_decides_again
         a_suppression_decides_again_and_is_listed

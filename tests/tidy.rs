@@ -21,6 +21,7 @@ const LAYERS: &[&[&str]] = &[
         "scheduler",
         "sweeper",
         "heartbeat",
+        "pacer",
         "client",
     ],
     &["api", "web", "cli"],

@@ -27,6 +27,7 @@ use crate::gate::Gates;
 use crate::heartbeat::Heartbeat;
 use crate::intake::Intake;
 use crate::lifecycle::{Running, supervised};
+use crate::pacer::Pacer;
 use crate::planner::Planner;
 use crate::provider::Provider;
 use crate::queue::Queue;
@@ -138,7 +139,13 @@ impl Gateway {
         let named = providers
             .iter()
             .map(|(channel, one)| (*channel, one.name()));
-        let gates = Arc::new(Gates::new(named, &clock));
+        let gates = config
+            .providers
+            .iter()
+            .fold(Gates::new(named, &clock), |gates, provider| {
+                gates.limited(provider.channel, provider.rate)
+            });
+        let gates = Arc::new(gates);
         let parts = Parts {
             queue: queues::open(&config.queue, process),
             planner: Arc::new(Planner::new(catalog.clone(), ids.clone())),
@@ -156,6 +163,7 @@ impl Gateway {
         let mut running = Running::default();
         parts.start_flows(&mut running, opened.is_shared());
         if parts.config.server.roles.worker {
+            parts.start_pacer(&mut running);
             running.worker_tasks = parts.start_workers(providers).await;
         }
         let roles = parts.config.server.roles.words();
@@ -259,12 +267,19 @@ impl Parts {
                 self.clock.clone(),
                 window,
             );
-            let stop = running.flows.clone();
-            running
-                .flow_tasks
-                .spawn(supervised("relay", stop.clone(), move || {
+            let relays = if shared {
+                let (upper, bulk) = (&[Lane::Critical, Lane::Transactional], &[Lane::Bulk]);
+                vec![relay.clone().for_lanes(upper), relay.for_lanes(bulk)]
+            } else {
+                vec![relay]
+            };
+            for relay in relays {
+                let stop = running.flows.clone();
+                let feeding = supervised("relay", stop.clone(), move || {
                     relay.clone().run(stop.clone())
-                }));
+                });
+                running.flow_tasks.spawn(feeding);
+            }
         }
         if roles.scheduler {
             let mut scheduler =
@@ -313,6 +328,15 @@ impl Parts {
             });
             running.flow_tasks.spawn(watching);
         }
+    }
+
+    fn start_pacer(&self, running: &mut Running) {
+        let pacer = Pacer::new(self.store.clone(), self.gates.clone());
+        let stop = running.flows.clone();
+        let pacing = supervised("pacer", stop.clone(), move || {
+            pacer.clone().run(stop.clone())
+        });
+        running.flow_tasks.spawn(pacing);
     }
 
     async fn start_workers(&self, providers: Providers) -> JoinSet<()> {

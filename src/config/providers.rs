@@ -9,6 +9,7 @@ use super::layers::Origin;
 use super::nearest::nearest;
 use super::reader::Reader;
 use crate::domain::channel::Channel;
+use crate::domain::rate::Rate;
 use crate::provider::discord::DiscordSettings;
 use crate::provider::secret::Secret;
 use crate::provider::smtp::SmtpSettings;
@@ -25,6 +26,8 @@ pub struct Provider {
     pub name: String,
     /// The channel it serves.
     pub channel: Channel,
+    /// The most that all processes together hand over to it; `None`: no limit.
+    pub rate: Option<Rate>,
     /// What it is.
     pub kind: ProviderKind,
 }
@@ -126,6 +129,7 @@ fn outbox(channel: Channel) -> Provider {
     Provider {
         name: "outbox".to_owned(),
         channel,
+        rate: None,
         kind: ProviderKind::Outbox(OutboxSettings::default()),
     }
 }
@@ -158,6 +162,7 @@ fn refuse_second(
 
 fn read_one(reader: &mut Reader, kind: &str, path: &str, name: String) -> Option<Provider> {
     let at = |key: &str| format!("{path}.{key}");
+    let rate = reader.rate(&at("rate"));
     let (channel, kind) = match kind {
         "outbox" => {
             let words: Vec<_> = Channel::ALL.iter().map(|c| (c.as_str(), *c)).collect();
@@ -190,6 +195,7 @@ fn read_one(reader: &mut Reader, kind: &str, path: &str, name: String) -> Option
     Some(Provider {
         name,
         channel,
+        rate,
         kind,
     })
 }

@@ -16,6 +16,7 @@ use jiff::{SignedDuration, SpanRelativeTo};
 use super::layers::{Entries, Entry, Origin, variable_of};
 use super::nearest::nearest;
 use super::secret::read_secret;
+use crate::domain::rate::{NotARate, Rate};
 use crate::provider::secret::Secret;
 
 pub(super) struct Reader {
@@ -182,6 +183,17 @@ impl Reader {
                     )
                 })
         })
+    }
+
+    /// A limit of messages in a time; `None` when empty.
+    pub(super) fn rate(&mut self, path: &str) -> Option<Rate> {
+        self.scalar(path, |given| match given.text() {
+            Some("") => Ok(None),
+            text => text
+                .and_then(|text| text.parse().ok())
+                .map(Some)
+                .ok_or_else(|| NotARate.to_string()),
+        })?
     }
 
     /// Where an HTTP interface is, without a slash at its end: https, or http on this machine.

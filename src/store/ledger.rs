@@ -22,8 +22,8 @@ use self::statement::insert;
 use super::witness::Witness;
 use super::{
     AcceptOutcome, Bundles, CancelTarget, Cancelled, Case, Change, Claim, ClaimOutcome, Customers,
-    Ledger, Lookup, NewNotification, Plans, Processes, Published, Query, Ready, Settlement,
-    StoreResult, Suppression, Work,
+    Lease, LeaseRequest, Ledger, Lookup, NewNotification, Plans, Processes, Published, Query,
+    Ready, Settlement, StoreResult, Suppression, Work,
 };
 use crate::domain::address::Address;
 use crate::domain::channel::{Category, Channel, Lane};
@@ -51,6 +51,7 @@ mod open;
 mod operations;
 mod pending;
 mod plan;
+mod rates;
 mod recover;
 mod rows;
 pub(super) mod session;
@@ -125,14 +126,29 @@ pub(super) trait Engine: Send + Sync + 'static {
         std::future::ready(Ok(0))
     }
 
+    /// See [`Processes::lease`].
+    fn leave(&self, request: LeaseRequest) -> impl Future<Output = StoreResult<Lease>> + Send {
+        self.writer()
+            .call(move |tx| rates::lease(tx.session, &request))
+    }
+
     /// See [`Processes::make_room`].
     fn room(&self, _now: Timestamp) -> impl Future<Output = StoreResult<()>> + Send {
         std::future::ready(Ok(()))
     }
 }
 
+/// Leases leave in a session of its own, for engines whose statements commit by themselves.
+pub(super) fn lease(session: &mut dyn Session, request: &LeaseRequest) -> StoreResult<Lease> {
+    rates::lease(session, request)
+}
+
 #[async_trait]
 impl<E: Engine> Processes for E {
+    async fn lease(&self, request: LeaseRequest) -> StoreResult<Lease> {
+        self.leave(request).await
+    }
+
     async fn beat(&self) -> StoreResult<()> {
         self.pulse().await
     }

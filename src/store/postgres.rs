@@ -20,12 +20,12 @@ use self::guard::Guard;
 use self::readers::Readers;
 use self::session::PgSession;
 use self::writer::Desk;
-use super::ledger::Engine;
 use super::ledger::batch::Writer;
 use super::ledger::fetching::Fetching;
 use super::ledger::session::Session;
+use super::ledger::{Engine, lease};
 use super::witness::Witness;
-use super::{StoreError, StoreResult};
+use super::{Lease, LeaseRequest, StoreError, StoreResult};
 use crate::domain::hold::HoldReason;
 use crate::domain::id::{Ids, ProcessId};
 
@@ -351,6 +351,12 @@ impl Engine for PostgresStore {
                     .execute(&schema::BEAT, &schema::process(&process))
                     .map(drop)
             })
+            .await
+    }
+
+    async fn leave(&self, request: LeaseRequest) -> StoreResult<Lease> {
+        self.readers
+            .run(false, move |session| lease(session, &request))
             .await
     }
 

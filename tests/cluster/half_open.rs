@@ -45,6 +45,7 @@ pub(crate) async fn stand_still(count: u64, lasting: Duration) -> Found {
     let wishes = Wishes {
         settings: settings.map(|name| (name, deadline.clone())).into(),
         proxied: true,
+        ..Wishes::default()
     };
     let mut site = site_with(2, wishes).await?;
     let mut restarts = Vec::new();

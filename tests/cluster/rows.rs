@@ -7,7 +7,7 @@ use tidings::domain::clock::Stopwatch;
 use crate::judge::Verdict;
 use crate::report::{self, Run};
 use crate::site::{Site, Wishes, ready};
-use crate::{alarm, half_open, matrix};
+use crate::{alarm, half_open, lanes, matrix, rates, rolls};
 
 /// How long what a process was handing over may wait for another one, in a site whose providers answer within 5 s.
 const TAKEN_OVER: Duration = Duration::from_secs(60);
@@ -154,7 +154,11 @@ async fn the_rows_asked_for() {
                 "F5" => database_killed(some).await,
                 "F8" => alarm::raised(some, alarm::LONG).await,
                 "F9" => half_open::stand_still(some, half_open::LONG).await,
+                "F18x3" => rolls::stopped_with_hung_clients(some).await,
+                "F19" => rolls::restarted_in_turn(some, 200).await,
                 "F20" => processes_paused(some).await,
+                "RATE" => rates::minutes(some).await,
+                "LANES" => lanes::trials(some).await,
                 _ => break,
             };
             let Some(run) = found else { break };

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use tokio::process::Command;
 use crate::fault_proxy::FaultProxy;
 use crate::gateway::{Gateway, Start, binary};
 use crate::judge::{Case, Verdict, judge};
-use crate::ledger::Ledger;
+use crate::ledger::{Entry, Ledger};
 use crate::load::{Load, all};
 use crate::postgres::Server;
 use crate::rabbitmq::Node;
@@ -33,13 +33,45 @@ const PATIENCE: Duration = Duration::from_secs(90);
 const QUIET: Duration = Duration::from_secs(120);
 const DATABASE: &str = "postgres";
 
-/// What a site has beside two servers, receivers and callers.
-#[derive(Default)]
+/// What a site has beside two servers, receivers and callers, and how these behave.
 pub(crate) struct Wishes {
     /// Of every process, by the names of the environment without their beginning.
     pub(crate) settings: Vec<(&'static str, String)>,
     /// Whether there is a proxy in front of each receiver.
     pub(crate) proxied: bool,
+    pub(crate) manners: Manners,
+    /// Orders a second.
+    pub(crate) orders: u64,
+}
+
+impl Default for Wishes {
+    fn default() -> Self {
+        let manners = Manners {
+            delay: Duration::from_millis(300),
+            trouble: true,
+        };
+        Self {
+            settings: Vec::new(),
+            proxied: false,
+            manners,
+            orders: RATE,
+        }
+    }
+}
+
+impl Wishes {
+    /// No orders of its own, and receivers that take everything after `delay`.
+    pub(crate) fn quiet(delay: Duration) -> Self {
+        let manners = Manners {
+            delay,
+            trouble: false,
+        };
+        Self {
+            manners,
+            orders: 0,
+            ..Self::default()
+        }
+    }
 }
 
 /// The ways to the receivers.
@@ -95,11 +127,7 @@ impl Site {
         let (database, broker) = starting.await.unwrap()?;
         let folder = tempfile::tempdir().unwrap();
         let ledger = Ledger::begin(&folder.path().join("ledger"));
-        let manners = Manners {
-            delay: Duration::from_millis(300),
-            trouble: true,
-        };
-        let mut receivers = Receivers::start(ledger.clone(), manners).await;
+        let mut receivers = Receivers::start(ledger.clone(), wishes.manners).await;
         let ways = match wishes.proxied {
             true => Some(Ways::before(&mut receivers).await),
             false => None,
@@ -114,7 +142,7 @@ impl Site {
             database,
             broker,
             ledger,
-            load: Load::begin(RATE),
+            load: Load::begin(wishes.orders),
             _receivers: receivers,
             ways,
             settings: wishes.settings,
@@ -123,7 +151,49 @@ impl Site {
         })
     }
 
-    fn command(&self, options: &[&str], number: usize) -> Command {
+    /// Processes that are started from now on have this setting, such as `SERVER__DRAIN`.
+    pub(crate) fn set(&mut self, name: &'static str, value: &str) {
+        self.settings.push((name, value.to_owned()));
+    }
+
+    /// The folder of everything, with the templates in `templates`.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// What the receivers have taken so far.
+    pub(crate) fn entries(&self) -> Vec<Entry> {
+        self.ledger.read()
+    }
+
+    /// What the ledger's clock says.
+    pub(crate) fn now(&self) -> Duration {
+        self.ledger.now()
+    }
+
+    /// A number that a statement finds.
+    pub(crate) fn count(&self, statement: &str) -> u64 {
+        self.database.sql(DATABASE, statement).parse().unwrap()
+    }
+
+    /// Waits until a statement finds this number.
+    pub(crate) async fn until_count(&self, statement: &str, expected: u64) {
+        let waited = Stopwatch::start();
+        loop {
+            let found = self.count(statement);
+            if found == expected {
+                return;
+            }
+            assert!(
+                waited.elapsed() < PATIENCE,
+                "{statement}: {found}, not {expected}\n{}",
+                self.log()
+            );
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    fn command(&self, number: usize) -> Command {
         let mut command = Command::new(binary());
         let settings = [
             ("STORE__KIND", "postgres".to_owned()),
@@ -154,10 +224,6 @@ impl Site {
         for (name, value) in settings.into_iter().chain(self.settings.clone()) {
             command.env(format!("TIDINGS_{name}"), value);
         }
-        command.env("TIDINGS_SERVER__ROLES", role(options));
-        if let Some(channels) = value_of(options, "--channel") {
-            command.env("TIDINGS_WORKERS__CHANNELS", channels);
-        }
         command
     }
 
@@ -175,8 +241,8 @@ impl Site {
     }
 
     async fn run(&self, options: &[&str], number: usize) -> Gateway {
-        let command = self.command(options, number);
-        match Gateway::start_as(command, &self.config, "").await {
+        let command = self.command(number);
+        match Gateway::start_with(command, &self.config, options, "").await {
             Start::Up(gateway) => gateway,
             Start::Died(status) => {
                 let log = std::fs::read_to_string(self.config.with_extension("log"));
@@ -257,7 +323,7 @@ impl Site {
     }
 
     /// The orders that this process is handing over, by the database.
-    fn handed_over_by(&self, process: &str) -> Vec<u64> {
+    pub(crate) fn handed_over_by(&self, process: &str) -> Vec<u64> {
         let found = self.database.sql(
             DATABASE,
             &format!(
@@ -425,6 +491,24 @@ impl Site {
         verdict
     }
 
+    /// Ends every process in the middle of what it does.
+    pub(crate) async fn kill_all(&mut self) {
+        for replica in self.replicas.drain(..) {
+            replica.kill().await;
+        }
+    }
+
+    /// Asks a process to end and waits until it has; how it did.
+    pub(crate) async fn stop_one(
+        &mut self,
+        place: usize,
+        patience: Duration,
+    ) -> Option<ExitStatus> {
+        let mut stopped = self.replicas.remove(place);
+        stopped.signal("-TERM").await;
+        stopped.end(patience).await
+    }
+
     /// Asks every process to end; how each did.
     pub(crate) async fn stop(&mut self, patience: Duration) -> Vec<Option<ExitStatus>> {
         let mut ended = Vec::new();
@@ -434,15 +518,6 @@ impl Site {
         }
         ended
     }
-}
-
-fn value_of(options: &[&str], name: &str) -> Option<String> {
-    let place = options.iter().position(|option| *option == name)?;
-    options.get(place + 1).map(|value| (*value).to_owned())
-}
-
-fn role(options: &[&str]) -> String {
-    value_of(options, "--role").unwrap_or_else(|| "all".into())
 }
 
 /// The status and the body of what a console answers.

@@ -72,6 +72,7 @@ fn provider(name: &str, channel: Channel, kind: ProviderKind) -> Provider {
     Provider {
         name: name.into(),
         channel,
+        rate: None,
         kind,
     }
 }

@@ -40,7 +40,17 @@ impl Gateway {
     }
 
     /// The same by a command that ends in the program.
-    pub(crate) async fn start_as(mut command: Command, config: &Path, points: &str) -> Start {
+    pub(crate) async fn start_as(command: Command, config: &Path, points: &str) -> Start {
+        Self::start_with(command, config, &[], points).await
+    }
+
+    /// The same with further options of `serve`.
+    pub(crate) async fn start_with(
+        mut command: Command,
+        config: &Path,
+        options: &[&str],
+        points: &str,
+    ) -> Start {
         let log = std::fs::File::options()
             .create(true)
             .append(true)
@@ -52,6 +62,7 @@ impl Gateway {
         let mut child = command
             .args(["serve", "--config"])
             .arg(config)
+            .args(options)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log)

@@ -121,7 +121,9 @@ impl Ledger {
     /// All of them, from the disk.
     pub(crate) fn read(&self) -> Vec<Entry> {
         let text = std::fs::read_to_string(self.path.as_path()).unwrap();
-        text.lines().map(Entry::read).collect()
+        // The last line may still be written.
+        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+        whole.lines().map(Entry::read).collect()
     }
 }
 

@@ -133,6 +133,30 @@ pub(crate) const ALL: &[Row] = &[
         unit: "pauses",
     },
     Row {
+        name: "F18x3",
+        promise: "SIGTERM to one of three replicas under load with clients that hang: exit 0 within the deadline, nothing lost, nothing left open",
+        wanted: 20,
+        unit: "stops",
+    },
+    Row {
+        name: "F19",
+        promise: "three replicas restarted in turn at 200 intents a second: no call fails with three retries, nothing lost, nothing twice",
+        wanted: 20,
+        unit: "rolls",
+    },
+    Row {
+        name: "RATE",
+        promise: "three processes share a provider's limit of 50 a second: never more than that and a slice of 200 ms, 95 % of it used",
+        wanted: 5,
+        unit: "minutes",
+    },
+    Row {
+        name: "LANES",
+        promise: "50,000 letters in the bulk lane: p50 and p99 of a delivery notice are less than twice what they are without",
+        wanted: 5,
+        unit: "trials",
+    },
+    Row {
         name: "MIME",
         promise: "strings that try to break out, in every field that reaches a mail: the headers, envelope, parts and lines of any other mail",
         wanted: 1_000_000,

@@ -69,6 +69,32 @@ pub(crate) async fn the_relay_brings_back_what_was_lost(node: &mut Node) {
     fixture.close().await;
 }
 
+#[tokio::test]
+async fn no_more_is_queued_than_a_limit_lets_out_in_a_minute() {
+    let fixture = Fixture::sqlite().await;
+    let intents = (0..200).map(|number| fixture.intent(&format!("c-{number}")));
+    fixture.accept_all(intents.collect(), false).await;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let gates = Gates::new([(Channel::Email, "post")], &clock);
+    let queue = Arc::new(MemoryQueue::new(1_000));
+    let relay = Relay::new(
+        fixture.store.clone(),
+        queue.clone(),
+        Arc::new(gates.limited(Channel::Email, "2/s".parse().ok())),
+        clock,
+        1_000,
+    );
+    let stop = CancellationToken::new();
+    let relaying = tokio::spawn(relay.run(stop.clone()));
+    let queued = || queue.outstanding(Channel::Email, Lane::Transactional);
+    eventually("the relay fills the queue", async || queued() > 0).await;
+    tokio::time::sleep(SOME_LOOKS).await;
+    assert_eq!(queued(), 120);
+    stop.cancel();
+    relaying.await.unwrap();
+    fixture.close().await;
+}
+
 /// A queue whose consumers have nothing and tell when they are sent to rest.
 struct Resting {
     inner: MemoryQueue,

@@ -14,7 +14,7 @@ use crate::skip::skip;
 
 const BINARIES: &str = "/usr/lib/rabbitmq/bin";
 /// A cold start takes 5 to 10 s, on a busy machine more.
-const START_LIMIT: Duration = Duration::from_secs(60);
+const START_LIMIT: Duration = Duration::from_secs(120);
 
 pub(crate) struct Node {
     folder: tempfile::TempDir,

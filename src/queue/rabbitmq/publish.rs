@@ -25,8 +25,8 @@ use crate::queue::{Depth, Job, NotQueued, wire};
 
 /// A job that is not confirmed after this time is not queued.
 const CONFIRM_DEADLINE: Duration = Duration::from_secs(5);
-/// Beyond some hundred the broker is not faster.
-const MOST_IN_FLIGHT: usize = 500;
+/// Beyond some hundred the broker is not faster, and a lane that waits for its turn waits longer.
+const MOST_IN_FLIGHT: usize = 200;
 /// Survives a restart of the broker.
 pub(super) const PERSISTENT: u8 = 2;
 
@@ -34,7 +34,7 @@ pub(super) const PERSISTENT: u8 = 2;
 pub(super) struct Publisher {
     link: Link,
     lines: Arc<Lines>,
-    /// One batch at a time, so that the bound is one.
+    /// One part of a batch at a time, so that the bound is one; who waits has the next turn.
     turn: Mutex<()>,
 }
 
@@ -66,8 +66,8 @@ impl Publisher {
         if new.is_empty() {
             return answers;
         }
-        let _turn = self.turn.lock().await;
         for part in new.chunks(MOST_IN_FLIGHT) {
+            let _turn = self.turn.lock().await;
             // While the broker takes nothing in, what is sent to it piles up on the way.
             let live = self.link.live().filter(|live| !live.is_blocked());
             let Some(live) = live else { break };
