@@ -14,8 +14,8 @@ use tidings::proto::{
     NotificationIntent, SendNotificationRequest, notification_intent,
 };
 
-const FEW: usize = 6_000;
-const MANY: usize = 12_000;
+const FEW: usize = 12_000;
+const MANY: usize = 24_000;
 const BATCH: usize = 500;
 /// Each notification carries this much more than its smallest form, so that keeping one would show.
 const URL_BYTES: usize = 2_000;

@@ -107,14 +107,19 @@ impl Embedded {
     pub(crate) async fn settle(&self) {
         let store = self.store();
         let begun = tokio::time::timeout(PATIENCE, async {
-            loop {
+            // What ends in between may bring something due after the store was asked: only what is still twice in a row is still.
+            let mut still = 0;
+            while still < 2 {
+                let idle = self.gateway.outstanding() == 0;
                 let due = store.next_due().await.unwrap();
-                if self.gateway.outstanding() == 0
-                    && due.is_none_or(|due| due > self.clock.now_at())
-                {
-                    return;
+                let nothing_due = due.is_none_or(|due| due > self.clock.now_at());
+                let idle = idle && self.gateway.outstanding() == 0;
+                if idle && nothing_due {
+                    still += 1;
+                } else {
+                    still = 0;
+                    tokio::time::sleep(Duration::from_millis(1)).await;
                 }
-                tokio::time::sleep(Duration::from_millis(1)).await;
             }
         });
         if begun.await.is_err() {
