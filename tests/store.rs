@@ -15,6 +15,7 @@ mod reading;
 #[path = "store/sending.rs"]
 mod sending;
 #[path = "support/postgres.rs"]
+#[expect(dead_code, reason = "shared with tests that use more of it")]
 mod server;
 #[path = "support/skip.rs"]
 #[expect(dead_code, reason = "no tool is looked for here")]

@@ -97,8 +97,8 @@ pub(super) trait Engine: Send + Sync + 'static {
     fn news(&self) -> watch::Receiver<i64>;
 
     /// See [`Processes::beat`].
-    fn pulse(&self) -> impl Future<Output = StoreResult<()>> + Send {
-        std::future::ready(Ok(()))
+    fn pulse(&self) -> impl Future<Output = StoreResult<Option<Timestamp>>> + Send {
+        std::future::ready(Ok(None))
     }
 
     /// See [`Processes::make_room`].
@@ -109,7 +109,7 @@ pub(super) trait Engine: Send + Sync + 'static {
 
 #[async_trait]
 impl<E: Engine> Processes for E {
-    async fn beat(&self) -> StoreResult<()> {
+    async fn beat(&self) -> StoreResult<Option<Timestamp>> {
         self.pulse().await
     }
 

@@ -177,9 +177,7 @@ fn open(settings: &Settings, now: Timestamp) -> Result<Opened, OpenError> {
     first.connect().map_err(OpenError::Database)?;
     schema::migrate(&mut first, now)?;
     let (secret, generation) = schema::identify(&mut first, now)?;
-    first
-        .execute(&schema::BEAT, &schema::process(&process))
-        .map_err(OpenError::Database)?;
+    schema::beat(&mut first, &process).map_err(OpenError::Database)?;
     let newest = newest(&mut first).map_err(OpenError::Database)?;
     first.close();
 
@@ -299,14 +297,10 @@ impl Engine for PostgresStore {
         self.sequence.clone()
     }
 
-    async fn pulse(&self) -> StoreResult<()> {
+    async fn pulse(&self) -> StoreResult<Option<Timestamp>> {
         let process = self.process;
         self.readers
-            .run(false, move |session| {
-                session
-                    .execute(&schema::BEAT, &schema::process(&process))
-                    .map(drop)
-            })
+            .run(false, move |session| schema::beat(session, &process))
             .await
     }
 
