@@ -30,10 +30,10 @@ mod tail;
 mod templates;
 
 pub use args::{
-    BenchOptions, BenchPart, Chaos, Cli, Command, ContentOptions, CustomersCommand, DemoOptions,
-    DevOptions, DoctorOptions, ExplainOptions, KeysCommand, MigrateOptions, NotificationsCommand,
-    Part, PreferencesOptions, RenderOptions, SendOptions, ServeOptions, TailOptions,
-    TemplatesCommand, UpsertOptions,
+    BenchOptions, BenchPart, BenchQueue, BenchStore, Chaos, Cli, Command, ContentOptions,
+    CustomersCommand, DemoOptions, DevOptions, DoctorOptions, ExplainOptions, KeysCommand,
+    MigrateOptions, NotificationsCommand, Part, PreferencesOptions, RenderOptions, SendOptions,
+    ServeOptions, TailOptions, TemplatesCommand, UpsertOptions,
 };
 
 pub use bar::Bar;

@@ -12,7 +12,10 @@ use crate::cli::{self, BenchOptions, BenchPart};
 use crate::lifecycle::asked_to_stop;
 
 mod accept;
+mod broker;
 mod chart;
+mod cost;
+mod database;
 mod delivery;
 mod fill;
 mod gateway;
@@ -21,11 +24,14 @@ mod machine;
 mod memory;
 mod pure;
 mod report;
+mod servers;
 mod sink;
 mod stored;
 
+use gateway::{Folder, Gateway};
 use machine::Machine;
 use report::Report;
+use servers::Servers;
 
 /// What all parts need to know.
 struct Plan {
@@ -37,12 +43,23 @@ struct Plan {
     quick: bool,
     /// How many the large store holds.
     stored: Option<u64>,
+    servers: Servers,
+    /// SMTP connections.
+    connections: u16,
+    /// Further settings of the gateway, a line each.
+    set: String,
 }
 
 impl Plan {
     /// A tenth of a number with `--quick`.
     fn scaled(&self, number: u64) -> u64 {
         if self.quick { number / 10 } else { number }
+    }
+
+    /// A gateway over a store of its own that is new, in this folder or on the servers, with further settings.
+    async fn gateway(&self, folder: &Folder, settings: &str) -> Result<Gateway, String> {
+        let servers = self.servers.settings().await?;
+        Gateway::start(folder.path(), &format!("{servers}{}{settings}", self.set)).await
     }
 }
 
@@ -58,6 +75,9 @@ pub(super) async fn run(options: BenchOptions) -> Result<(), Ended> {
         data: options.data.clone(),
         quick: options.quick,
         stored: options.stored,
+        servers: Servers::start(&options, options.data.as_deref()).await?,
+        connections: options.connections,
+        set: options.set.iter().map(|line| format!("{line}\n")).collect(),
     };
     // What cannot be written is found before minutes are spent.
     if let Some(file) = &options.chart {
@@ -67,7 +87,7 @@ pub(super) async fn run(options: BenchOptions) -> Result<(), Ended> {
             .open(file);
         opened.map_err(|why| unwritable(file, &why))?;
     }
-    let disk = gateway::Folder::new(plan.data.as_deref())?;
+    let disk = Folder::new(plan.data.as_deref())?;
     let machine = Machine::look(disk.path());
     drop(disk);
     let mut report = Report::new(machine.clone(), settings(&options));
@@ -118,7 +138,10 @@ fn unwritable(file: &Path, why: &std::io::Error) -> String {
 }
 
 fn settings(options: &BenchOptions) -> serde_json::Map<String, serde_json::Value> {
-    let settings =
-        json!({"seconds": options.seconds, "callers": options.callers, "quick": options.quick});
+    let settings = json!({
+        "seconds": options.seconds, "callers": options.callers, "quick": options.quick,
+        "store": options.store.as_str(), "queue": options.queue.as_str(),
+        "connections": options.connections, "set": options.set,
+    });
     settings.as_object().cloned().unwrap_or_default()
 }

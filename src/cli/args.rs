@@ -12,7 +12,7 @@ use crate::domain::channel::Channel;
 
 mod bench;
 
-pub use bench::{BenchOptions, BenchPart};
+pub use bench::{BenchOptions, BenchPart, BenchQueue, BenchStore};
 
 /// Where a gateway listens unless told otherwise.
 pub(super) const DEFAULT_ADDRESS: &str = "127.0.0.1:50051";

@@ -22,6 +22,7 @@ use crate::event::BrokerLink;
 
 mod connect;
 mod consumer;
+mod floor;
 mod line;
 mod lines;
 mod link;
@@ -31,6 +32,7 @@ mod settings;
 mod topology;
 
 pub use connect::CannotConnect;
+pub use floor::{NoFloor, floor};
 pub use settings::{Settings, Tls};
 
 use consumer::Tap;

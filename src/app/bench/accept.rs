@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 
 use super::Plan;
-use super::gateway::{Folder, Gateway};
+use super::gateway::Folder;
 use super::load::{self, Shape, Tally, Traffic, Until};
 use super::report::{Figure, Report};
 use crate::cli::{Bar, BenchPart};
@@ -84,7 +84,7 @@ async fn disk(plan: &Plan, insert: Insert) -> Result<Figure, String> {
 
 async fn accepts(plan: &Plan, name: &str, shape: Shape, sending: bool) -> Result<Figure, String> {
     let folder = Folder::new(plan.data.as_deref())?;
-    let gateway = Gateway::start(folder.path(), "").await?;
+    let gateway = plan.gateway(&folder, "").await?;
     let customers = plan.scaled(CUSTOMERS);
     load::introduce(&gateway, customers).await?;
     let send_time = (!sending).then(|| SystemClock.now() + LATER);

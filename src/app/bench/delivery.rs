@@ -4,19 +4,23 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::{Map, Value};
+
 use super::Plan;
 use super::accept::tallied;
+use super::cost::Cost;
 use super::gateway::{Folder, Gateway};
 use super::load::{self, Shape, Traffic, Until};
 use super::pure;
 use super::report::{Figure, Report};
 use super::sink::{self, Sink};
 use crate::cli::{Bar, BenchPart};
-use crate::domain::clock::Stopwatch;
+use crate::domain::channel::{Channel, Lane};
+use crate::domain::clock::{Clock as _, Stopwatch, SystemClock};
+use crate::domain::id::Ids;
+use crate::queue::{Job, rabbitmq};
 
 const ROUNDS: usize = 3;
-/// Connections of the gateway, and of smtp-source.
-const SESSIONS: u32 = 20;
 /// Of a mail of smtp-source.
 const SOURCE_BYTES: u32 = 6000;
 /// Notices of a round for each second that a rate is measured.
@@ -39,7 +43,7 @@ pub(super) async fn run(plan: &Plan, report: &mut Report) -> Result<(), String> 
     };
     let bar = Bar::new("delivery", ROUNDS as u64);
     let folder = Folder::new(plan.data.as_deref())?;
-    let gateway = Gateway::start(folder.path(), &settings(&sink)).await?;
+    let gateway = plan.gateway(&folder, &settings(plan, &sink)).await?;
     load::introduce(&gateway, CUSTOMERS).await?;
     let rounds = rounds(plan, &[&gateway], &sink, CUSTOMERS, &bar).await?;
     gateway.stop().await;
@@ -51,8 +55,10 @@ pub(super) async fn run(plan: &Plan, report: &mut Report) -> Result<(), String> 
         "delivery",
         "intent to SMTP 250, an empty store",
     )?);
-    let what =
-        format!("reference: smtp-source, {SESSIONS} connections kept, {SOURCE_BYTES} bytes a mail");
+    let what = format!(
+        "reference: smtp-source, {} connections kept, {SOURCE_BYTES} bytes a mail",
+        plan.connections
+    );
     let mut source = Figure::new(
         BenchPart::Delivery,
         "smtp-source",
@@ -62,15 +68,40 @@ pub(super) async fn run(plan: &Plan, report: &mut Report) -> Result<(), String> 
     );
     source.fact("rounds", rounds.source.clone());
     report.add(source);
+    broker_floor(plan, report).await
+}
+
+/// What the broker does alone with as many bodies, where there is one.
+async fn broker_floor(plan: &Plan, report: &mut Report) -> Result<(), String> {
+    let Some(settings) = plan.servers.broker() else {
+        return Ok(());
+    };
+    let (ids, now) = (Ids::new(), SystemClock.now());
+    let jobs: Vec<Job> = (0..NOTICES_A_SECOND * plan.span.as_secs().max(1) * 3)
+        .map(|_| Job {
+            message: ids.message(now),
+            fence: 1,
+            channel: Channel::Email,
+            lane: Lane::Transactional,
+        })
+        .collect();
+    let rate = rabbitmq::floor(&settings, &jobs).await;
+    report.add(Figure::new(
+        BenchPart::Delivery,
+        "broker.floor",
+        "reference: the broker alone, published with confirms, consumed, acknowledged one by one",
+        rate.map_err(|error| error.to_string())?,
+        "/s",
+    ));
     Ok(())
 }
 
 /// The settings of a gateway that sends to the sink, over as many connections as smtp-source has.
-pub(super) fn settings(sink: &Sink) -> String {
-    let address = sink.address();
+pub(super) fn settings(plan: &Plan, sink: &Sink) -> String {
+    let (address, connections) = (sink.address(), plan.connections);
     format!(
-        "workers.email.concurrency_transactional = {SESSIONS}\n[providers.smtp.sink]\nhost = \"{}\"\nport = {}\ntls = \"none\"\n\
-         max_connections = {SESSIONS}",
+        "workers.email.concurrency_transactional = {connections}\n[providers.smtp.sink]\nhost = \"{}\"\nport = {}\ntls = \"none\"\n\
+         max_connections = {connections}",
         address.ip(),
         address.port()
     )
@@ -81,6 +112,8 @@ pub(super) fn settings(sink: &Sink) -> String {
 pub(super) struct Rounds {
     gateway: Vec<f64>,
     source: Vec<f64>,
+    /// Of the last round.
+    cost: Map<String, Value>,
 }
 
 /// Lets smtp-source and each of the gateways take turns; what each gateway came to.
@@ -99,11 +132,16 @@ pub(super) async fn rounds(
     for round in 0..ROUNDS {
         bar.at(round as u64);
         bar.say("smtp-source");
-        let source = sink.fill(SESSIONS, SOURCE_BYTES, notices * 3).await?;
+        let source = sink
+            .fill(plan.connections.into(), SOURCE_BYTES, notices * 3)
+            .await?;
         bar.say("the gateway");
         for (gateway, rounds) in gateways.iter().zip(&mut all) {
             let traffic = Traffic::new(&format!("delivery-{round}"), customers, None);
+            let before = Cost::now(gateway, &plan.servers, sink).await?;
             let own = deliver(gateway, traffic.limited(notices), plan.span * PATIENCE).await?;
+            let after = Cost::now(gateway, &plan.servers, sink).await?;
+            rounds.cost = after.since(&before, notices);
             rounds.source.push(source);
             rounds.gateway.push(own);
         }
@@ -161,6 +199,7 @@ impl Rounds {
         figure.beside("smtp-source", median(&ratios.collect::<Vec<_>>()));
         figure.aim = Some(AIM * median(&self.source));
         figure.fact("rounds", self.gateway.clone());
+        figure.facts.extend(self.cost.clone());
         figure.fact("notice_bytes", pure::notice_bytes()? as u64);
         Ok(figure)
     }

@@ -54,6 +54,11 @@ impl Gateway {
         Ok(gateway)
     }
 
+    /// Its process.
+    pub(super) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// A connection of its own.
     ///
     /// # Errors

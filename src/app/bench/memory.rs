@@ -9,7 +9,7 @@ use jiff::SignedDuration;
 use super::Plan;
 use super::accept::tallied;
 use super::fill::fill;
-use super::gateway::{Folder, Gateway};
+use super::gateway::Folder;
 use super::load::{self, Shape, Tally, Traffic, Until};
 use super::report::{Figure, Report};
 use super::sink;
@@ -44,7 +44,11 @@ pub(super) async fn run(plan: &Plan, report: &mut Report) -> Result<(), String> 
     let bar = Bar::new("memory", many * 2);
     sleeping(plan, report, &bar, (waiting, many)).await?;
     dead(plan, report, &bar, many).await?;
-    full(plan, report, &bar).await
+    // The file's limit; a server's disk is not ours to fill.
+    if plan.servers.is_embedded() {
+        full(plan, report, &bar).await?;
+    }
+    Ok(())
 }
 
 /// At rest, then with some and with many waiting for a later day.
@@ -55,7 +59,7 @@ async fn sleeping(
     (waiting, many): (u64, u64),
 ) -> Result<(), String> {
     let folder = Folder::new(plan.data.as_deref())?;
-    let gateway = Gateway::start(folder.path(), "").await?;
+    let gateway = plan.gateway(&folder, "").await?;
     tokio::time::sleep(SETTLE).await;
     let mut rest = memory("memory.rest", "memory at rest", gateway.resident_bytes()?);
     rest.aim = Some(AIM_REST);
@@ -103,7 +107,7 @@ async fn dead(plan: &Plan, report: &mut Report, bar: &Bar, many: u64) -> Result<
         nobody.port()
     );
     let folder = Folder::new(plan.data.as_deref())?;
-    let gateway = Gateway::start(folder.path(), &settings).await?;
+    let gateway = plan.gateway(&folder, &settings).await?;
     let customers = plan.scaled(CUSTOMERS);
     load::introduce(&gateway, customers).await?;
     bar.say("due, the provider dead");
@@ -143,7 +147,9 @@ async fn dead(plan: &Plan, report: &mut Report, bar: &Bar, many: u64) -> Result<
 async fn full(plan: &Plan, report: &mut Report, bar: &Bar) -> Result<(), String> {
     bar.say("past the store's limit");
     let folder = Folder::new(plan.data.as_deref())?;
-    let gateway = Gateway::start(folder.path(), &format!("store.max_size = \"{LIMIT}\"")).await?;
+    let gateway = plan
+        .gateway(&folder, &format!("store.max_size = \"{LIMIT}\""))
+        .await?;
     load::introduce(&gateway, FEW).await?;
     let later = Some(SystemClock.now() + LATER);
     let traffic = Arc::new(Traffic::new("full", FEW, later).limited(PAST_LIMIT));

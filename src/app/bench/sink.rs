@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
 
+use super::servers::find;
 use crate::domain::clock::Stopwatch;
 
 /// Where Debian puts them, though a user's PATH may not lead there.
@@ -20,7 +21,7 @@ pub(super) const ADVICE: &str = "smtp-sink and smtp-source are not installed, so
 
 /// A running sink; it ends when it is dropped.
 pub(super) struct Sink {
-    _child: Child,
+    child: Child,
     source: PathBuf,
     address: SocketAddr,
 }
@@ -31,7 +32,9 @@ impl Sink {
     /// # Errors
     /// A sentence when it is there and does not start.
     pub(super) async fn start() -> Result<Option<Self>, String> {
-        let (Some(sink), Some(source)) = (find("smtp-sink"), find("smtp-source")) else {
+        let places = [PathBuf::from(SYSTEM)];
+        let (Some(sink), Some(source)) = (find("smtp-sink", &places), find("smtp-source", &places))
+        else {
             return Ok(None);
         };
         let address = free().await?;
@@ -57,10 +60,15 @@ impl Sink {
             tokio::time::sleep(LOOK).await;
         }
         Ok(Some(Self {
-            _child: child,
+            child,
             source,
             address,
         }))
+    }
+
+    /// Its process.
+    pub(super) fn pid(&self) -> Option<u32> {
+        self.child.id()
     }
 
     /// Where it listens.
@@ -109,12 +117,4 @@ pub(super) async fn free() -> Result<SocketAddr, String> {
     listener
         .and_then(|listener| listener.local_addr())
         .map_err(|error| format!("there is no free port: {error}"))
-}
-
-fn find(name: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path)
-        .chain([PathBuf::from(SYSTEM)])
-        .map(|folder| folder.join(name))
-        .find(|file| file.is_file())
 }

@@ -76,7 +76,9 @@ impl Stock {
         bar: &Bar,
     ) -> Result<Self, String> {
         let folder = Folder::new(plan.data.as_deref())?;
-        let gateway = Gateway::start(folder.path(), &delivery::settings(sink)).await?;
+        let gateway = plan
+            .gateway(&folder, &delivery::settings(plan, sink))
+            .await?;
         load::introduce(&gateway, customers).await?;
         load::introduce_unreachable(&gateway, customers).await?;
         bar.say("filling the store");

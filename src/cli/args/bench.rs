@@ -19,6 +19,18 @@ pub struct BenchOptions {
     /// How many notifications the large store holds in `stored`.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(20_000..=100_000_000))]
     pub stored: Option<u64>,
+    /// What the gateway keeps its notifications in; for postgres a server of its own is started from what is installed.
+    #[arg(long, value_enum, default_value_t = BenchStore::Sqlite)]
+    pub store: BenchStore,
+    /// What feeds its workers; for rabbitmq a broker of its own is started from what is installed.
+    #[arg(long, value_enum, default_value_t = BenchQueue::Memory)]
+    pub queue: BenchQueue,
+    /// SMTP connections of the gateway, and of smtp-source beside it.
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub connections: u16,
+    /// A setting of the measured gateway, as its configuration file has it: store.postgres.writers=2. May be given several times.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
     /// Fewer customers, and smaller numbers in `memory` and `stored`, to try them out; the output says so.
     #[arg(long)]
     pub quick: bool,
@@ -31,6 +43,24 @@ pub struct BenchOptions {
     /// Whether `--json` was given.
     #[arg(skip)]
     pub json: bool,
+}
+
+/// Where the measured gateway keeps its notifications.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum BenchStore {
+    /// Its own file.
+    Sqlite,
+    /// A PostgreSQL of the run's own.
+    Postgres,
+}
+
+/// What feeds the workers of the measured gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum BenchQueue {
+    /// Its own memory.
+    Memory,
+    /// A RabbitMQ of the run's own; it wants a store that is a server, too.
+    Rabbitmq,
 }
 
 /// A part of `tidings bench`.
@@ -50,6 +80,26 @@ pub enum BenchPart {
     Stored,
     /// All of them.
     All,
+}
+
+impl BenchStore {
+    /// As it is typed.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Sqlite => "sqlite",
+            Self::Postgres => "postgres",
+        }
+    }
+}
+
+impl BenchQueue {
+    /// As it is typed.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Rabbitmq => "rabbitmq",
+        }
+    }
 }
 
 impl BenchOptions {

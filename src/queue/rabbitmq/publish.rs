@@ -28,7 +28,7 @@ const CONFIRM_DEADLINE: Duration = Duration::from_secs(5);
 /// Beyond some hundred the broker is not faster.
 const MOST_IN_FLIGHT: usize = 500;
 /// Survives a restart of the broker.
-const PERSISTENT: u8 = 2;
+pub(super) const PERSISTENT: u8 = 2;
 
 /// Publishes over one link.
 pub(super) struct Publisher {

@@ -4,7 +4,9 @@
 //! Everything is durable and declared again at every connection, each time on a channel of its own, because the broker closes a
 //! channel on which a declaration failed. No queue has priorities, a time to live for its messages or a way back to another one.
 
-use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
+use lapin::options::{
+    ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions,
+};
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel as AmqpChannel, Connection, ExchangeKind, Queue};
 
@@ -125,6 +127,18 @@ pub(super) fn is_missing(error: &lapin::Error) -> bool {
         lapin::ErrorKind::ProtocolError(error) => error.get_id() == NOT_FOUND,
         _ => false,
     }
+}
+
+/// A queue for bench's floor, as durable as those of jobs.
+pub(super) async fn declare_floor(amqp: &AmqpChannel, name: &str) -> lapin::Result<()> {
+    declare_queue(amqp, name, jobs()).await.map(drop)
+}
+
+/// Removes a queue with what is in it.
+pub(super) async fn remove(amqp: &AmqpChannel, name: &str) -> lapin::Result<()> {
+    amqp.queue_delete(name.into(), QueueDeleteOptions::default())
+        .await
+        .map(drop)
 }
 
 async fn declare_queue(amqp: &AmqpChannel, name: &str, with: FieldTable) -> lapin::Result<Queue> {

@@ -4,6 +4,7 @@
 //! Others in the way: the same once more after a pause. A bad operation: the batch is done one by one, so that it fails alone. The
 //! database away: all of the batch fails at once, and the connection is made anew at the next use.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -28,6 +29,8 @@ pub(super) struct Desk {
     secret: [u8; 32],
     /// Rung when events were written.
     news: Arc<Notify>,
+    /// How many of the threads have a transaction under way.
+    busy: AtomicUsize,
 }
 
 struct Intray {
@@ -44,6 +47,7 @@ impl Desk {
             }),
             secret,
             news,
+            busy: AtomicUsize::new(0),
         })
     }
 
@@ -75,7 +79,7 @@ impl Desk {
     fn next(&self) -> Option<Batch> {
         let mut tray = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let Intray { ops, closing } = &mut *tray;
-        gather(ops, closing)
+        gather(ops, closing, || self.busy.load(Ordering::Relaxed) > 0)
     }
 }
 
@@ -87,9 +91,11 @@ struct Pen<'a> {
 impl Pen<'_> {
     fn write(&mut self) {
         while let Some(batch) = self.desk.next() {
+            self.desk.busy.fetch_add(1, Ordering::Relaxed);
             for kind in batch.kinds() {
                 self.commit(kind);
             }
+            self.desk.busy.fetch_sub(1, Ordering::Relaxed);
         }
     }
 

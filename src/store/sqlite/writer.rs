@@ -37,7 +37,7 @@ impl Pen {
 
     fn write(mut self, mut waiting: mpsc::Receiver<Op>, lock: File) {
         let mut closing = Vec::new();
-        while let Some(batch) = gather(&mut waiting, &mut closing) {
+        while let Some(batch) = gather(&mut waiting, &mut closing, || false) {
             self.commit(batch);
         }
         // Closing folds the log into the file; what it says can change nothing any more.
