@@ -35,7 +35,8 @@ pub use args::{
     BenchOptions, BenchPart, BenchQueue, BenchStore, Chaos, Cli, Command, ContentOptions,
     CustomersCommand, DemoOptions, DevOptions, DoctorOptions, ExplainOptions, KeysCommand,
     MigrateOptions, NotificationsCommand, Part, PreferencesOptions, RecoverOptions, RenderOptions,
-    SendOptions, ServeOptions, TailOptions, TemplatesCommand, UnknownCommand, UpsertOptions, Verdict,
+    SendOptions, ServeOptions, TailOptions, TemplatesCommand, UnknownCommand, UpsertOptions,
+    Verdict,
 };
 
 pub use bar::Bar;

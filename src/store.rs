@@ -527,9 +527,10 @@ pub trait Processes: Send + Sync {
         Ok(Lease::Given { permits, first })
     }
 
-    /// Says that this process is alive, by the store's clock. Who is silent for long is taken for dead by [`Ledger::take_over`].
-    async fn beat(&self) -> StoreResult<()> {
-        Ok(())
+    /// Says that this process is alive, by the store's clock, and answers with what that showed; an embedded store has none. Who is
+    /// silent for long is taken for dead by [`Ledger::take_over`].
+    async fn beat(&self) -> StoreResult<Option<Timestamp>> {
+        Ok(None)
     }
 
     /// Makes room ahead for what will end in the next months; to be called daily. What finds no room made for it is stored all the same.

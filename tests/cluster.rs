@@ -5,11 +5,15 @@
 
 #[path = "cluster/alarm.rs"]
 mod alarm;
+#[path = "cluster/brokers.rs"]
+mod brokers;
 #[path = "cluster/bulk.rs"]
 mod bulk;
 #[path = "support/fault_proxy.rs"]
 #[expect(dead_code, reason = "shared with tests that use more of it")]
 mod fault_proxy;
+#[path = "cluster/flips.rs"]
+mod flips;
 #[path = "faults/gateway.rs"]
 #[expect(dead_code, reason = "shared with tests that use more of it")]
 mod gateway;
@@ -32,9 +36,20 @@ mod ledger;
 mod load;
 #[path = "faults/matrix.rs"]
 mod matrix;
+#[path = "faults/mount.rs"]
+#[expect(dead_code, reason = "shared with tests that use more of it")]
+mod mount;
+#[path = "cluster/outage.rs"]
+mod outage;
+#[path = "cluster/partition.rs"]
+mod partition;
+#[path = "support/port_mapper.rs"]
+mod port_mapper;
 #[path = "support/postgres.rs"]
 #[expect(dead_code, reason = "shared with tests that use more of it")]
 mod postgres;
+#[path = "cluster/power.rs"]
+mod power;
 #[path = "support/rabbitmq.rs"]
 #[expect(dead_code, reason = "shared with tests that use more of it")]
 mod rabbitmq;
@@ -55,6 +70,8 @@ mod rows;
 mod shop;
 #[path = "cluster/site.rs"]
 mod site;
+#[path = "cluster/skew.rs"]
+mod skew;
 #[path = "support/skip.rs"]
 #[expect(dead_code, reason = "shared with tests that use more of it")]
 mod skip;
@@ -102,7 +119,7 @@ async fn roles_in_processes_of_their_own_do_the_work_of_one() {
     let (status, _) = site::get(&site.console(4), "/").await;
     assert_eq!(status, 200);
     // Workers need the broker; intake does not.
-    site.broker.kill();
+    site.broker_mut().kill();
     let (code, why) = site::until(&site.console(1), 503).await;
     assert_eq!(
         (code, why.as_str()),
@@ -189,4 +206,25 @@ async fn processes_restarted_in_turn_fail_no_call() {
 #[tokio::test(flavor = "multi_thread")]
 async fn processes_end_in_time_whoever_hangs_on_the_door() {
     good(rolls::stopped_with_hung_clients(1).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_of_brokers_that_is_parted_loses_nothing() {
+    // The leader is cut off, to which the processes are connected.
+    good(partition::parted(1, Duration::from_secs(15)).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_whose_power_is_cut_has_all_that_was_answered() {
+    good(power::cuts(2).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_with_a_flipped_bit_go_to_the_dead_queue_and_hold_nobody_up() {
+    good(flips::flipped(100).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clocks_that_are_wrong_send_nothing_early_and_nothing_twice() {
+    good(skew::skewed(20).await);
 }

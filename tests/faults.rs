@@ -22,6 +22,7 @@ mod matrix;
 #[path = "faults/mount.rs"]
 mod mount;
 #[path = "faults/receivers.rs"]
+#[expect(dead_code, reason = "shared with tests that use more of it")]
 mod receivers;
 #[path = "faults/report.rs"]
 #[expect(dead_code, reason = "shared with tests that use more of it")]

@@ -17,6 +17,7 @@ mod load;
 #[expect(dead_code, reason = "shared with tests that use more of it")]
 mod postgres;
 #[path = "faults/receivers.rs"]
+#[expect(dead_code, reason = "shared with tests that use more of it")]
 mod receivers;
 #[path = "faults/shop.rs"]
 mod shop;

@@ -21,6 +21,7 @@ mod restored;
 #[path = "store/sending.rs"]
 mod sending;
 #[path = "support/postgres.rs"]
+#[expect(dead_code, reason = "shared with tests that use more of it")]
 mod server;
 #[path = "store/shared.rs"]
 mod shared_work;

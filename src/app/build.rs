@@ -103,6 +103,11 @@ impl Gateway {
             clock_note,
             chaos,
         } = setup;
+        let shared_clock = stores::shared_clock(&config.store, &clock);
+        let clock: Arc<dyn Clock> = match &shared_clock {
+            Some(shared) => shared.clone(),
+            None => clock,
+        };
         let catalog = Arc::new(templates::open(source)?);
         let pulse = Arc::new(stores::pulse(&config.store));
         // What was configured is found wrong before the disk is touched or a socket opens.
@@ -126,8 +131,8 @@ impl Gateway {
             event::taken_over(taken_over);
         }
         let heart = CancellationToken::new();
-        let heartbeat = Heartbeat::new(store.clone(), pulse.clone());
-        // Whoever does not beat hands nothing over: the first one is waited for.
+        let heartbeat = Heartbeat::new(store.clone(), pulse.clone(), shared_clock);
+        // Whoever does not beat hands nothing over, and does not know the time: the first one is waited for.
         heartbeat.beat().await?;
         let stop = heart.clone();
         tokio::spawn(supervised("heartbeat", heart.clone(), move || {

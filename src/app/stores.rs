@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use super::start_error::StartError;
 use crate::config::{self, StoreKind};
 use crate::domain::channel::Category;
+use crate::domain::clock::{Clock, SharedClock};
 use crate::domain::id::ProcessId;
 use crate::domain::policy::UnknownRule;
 use crate::domain::pulse::Pulse;
@@ -23,6 +24,17 @@ pub(super) fn pulse(settings: &config::Store) -> Pulse {
     match settings.kind {
         StoreKind::Sqlite => Pulse::alone(),
         StoreKind::Postgres(_) => Pulse::watched(HEARTBEAT_LIMIT),
+    }
+}
+
+/// The clock that processes on several machines share, where they share a store.
+pub(super) fn shared_clock(
+    settings: &config::Store,
+    own: &Arc<dyn Clock>,
+) -> Option<Arc<SharedClock>> {
+    match settings.kind {
+        StoreKind::Sqlite => None,
+        StoreKind::Postgres(_) => Some(Arc::new(SharedClock::new(own.clone()))),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Time, and the only home of `now()`.
 
 use std::fmt::Debug;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -52,6 +52,55 @@ impl Stopwatch {
     /// Since the start.
     pub fn elapsed(&self) -> Duration {
         self.started.elapsed()
+    }
+}
+
+/// An answer that took longer says too little about the time.
+const PRECISE: Duration = Duration::from_secs(1);
+
+/// A clock that several machines share, as far as it was last asked: from then on by the clock that never jumps. Nobody else's clock is
+/// asked while this one is right, so machines whose own clocks differ do not differ by it.
+#[derive(Debug)]
+pub struct SharedClock {
+    /// Shown until the shared one was asked.
+    own: Arc<dyn Clock>,
+    asked: Mutex<Option<(Timestamp, Stopwatch)>>,
+}
+
+impl SharedClock {
+    /// Shows `own` until it is put right.
+    pub fn new(own: Arc<dyn Clock>) -> Self {
+        Self {
+            own,
+            asked: Mutex::default(),
+        }
+    }
+
+    /// The shared clock showed `shared` some time since it was asked.
+    pub fn put_right(&self, shared: Timestamp, since_asked: Stopwatch) {
+        let took = since_asked.elapsed();
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        if took > PRECISE && asked.is_some() {
+            return;
+        }
+        *asked = shared
+            .checked_add(took / 2)
+            .ok()
+            .map(|now| (now, Stopwatch::start()));
+    }
+}
+
+impl Clock for SharedClock {
+    fn now(&self) -> Timestamp {
+        let asked = *self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        match asked {
+            Some((then, since)) => then.checked_add(since.elapsed()).unwrap_or(Timestamp::MAX),
+            None => self.own.now(),
+        }
+    }
+
+    fn until(&self, instant: Timestamp) -> Duration {
+        distance(self.now(), instant)
     }
 }
 
@@ -125,5 +174,30 @@ impl Clock for ManualClock {
         } else {
             Duration::from_millis(2)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shared_clock_goes_by_what_it_was_told_and_not_by_our_own() {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let own = Arc::new(ManualClock::new(at("2026-11-23T11:00:00Z")));
+        let clock = SharedClock::new(own.clone());
+        assert_eq!(clock.now(), own.now(), "nobody has said otherwise yet");
+        let right = at("2026-11-23T10:58:30Z");
+        clock.put_right(right, Stopwatch::start());
+        own.advance_to(at("2026-11-24T11:00:00Z"));
+        let ahead = clock.now().duration_since(right);
+        assert!(!ahead.is_negative() && ahead.as_secs() < 60, "{ahead}");
+        assert!(clock.until(at("2026-11-23T11:58:30Z")) > Duration::from_secs(3_500));
+        // An answer that was long under way is not believed.
+        let late = Stopwatch {
+            started: Stopwatch::start().started - 2 * PRECISE,
+        };
+        clock.put_right(at("2027-01-01T00:00:00Z"), late);
+        assert!(clock.now() < at("2026-11-23T11:58:30Z"));
     }
 }

@@ -117,8 +117,8 @@ pub(super) trait Engine: Send + Sync + 'static {
     fn witness(&self) -> &Witness;
 
     /// See [`Processes::beat`].
-    fn pulse(&self) -> impl Future<Output = StoreResult<()>> + Send {
-        std::future::ready(Ok(()))
+    fn pulse(&self) -> impl Future<Output = StoreResult<Option<Timestamp>>> + Send {
+        std::future::ready(Ok(None))
     }
 
     /// Gives up what history that ended before `cutoff` was kept in, as far as it is empty; how much.
@@ -149,7 +149,7 @@ impl<E: Engine> Processes for E {
         self.leave(request).await
     }
 
-    async fn beat(&self) -> StoreResult<()> {
+    async fn beat(&self) -> StoreResult<Option<Timestamp>> {
         self.pulse().await
     }
 

@@ -203,9 +203,7 @@ fn open(settings: &Settings, now: Timestamp, opening: &Opening) -> Result<Opened
     first.connect().map_err(OpenError::Database)?;
     schema::migrate(&mut first, now)?;
     let (secret, generation) = schema::identify(&mut first, now)?;
-    first
-        .execute(&schema::BEAT, &schema::process(&process))
-        .map_err(OpenError::Database)?;
+    schema::beat(&mut first, &process).map_err(OpenError::Database)?;
     let guard = Guard {
         generation,
         witness: Arc::new(Witness::open(opening.folder.as_deref())),
@@ -343,14 +341,10 @@ impl Engine for PostgresStore {
         &self.guard.witness
     }
 
-    async fn pulse(&self) -> StoreResult<()> {
+    async fn pulse(&self) -> StoreResult<Option<Timestamp>> {
         let process = self.process;
         self.readers
-            .run(false, move |session| {
-                session
-                    .execute(&schema::BEAT, &schema::process(&process))
-                    .map(drop)
-            })
+            .run(false, move |session| schema::beat(session, &process))
             .await
     }
 

@@ -10,7 +10,7 @@ use crate::site::{Wishes, ready};
 /// How long it is short of it in a long trial.
 pub(crate) const LONG: Duration = Duration::from_secs(180);
 /// Until the memory of a process has found its level: what is in flight when the alarm comes, and caches.
-const SETTLED: Duration = Duration::from_secs(8);
+const SETTLED: Duration = Duration::from_secs(6);
 /// In percent; what a process may have more, or less, while the backlog grows.
 const LEVEL: u64 = 10;
 
@@ -20,10 +20,10 @@ pub(crate) async fn raised(count: u64, lasting: Duration) -> Found {
     let mut restarts = Vec::new();
     for number in 0..count {
         let before = site.load.count();
-        site.taken(before + 5 * BETWEEN).await;
+        site.taken(before + 3 * BETWEEN).await;
         let alarm = |on| match number % 2 {
-            0 => site.broker.memory_alarm(on),
-            _ => site.broker.disk_alarm(on),
+            0 => site.broker().memory_alarm(on),
+            _ => site.broker().disk_alarm(on),
         };
         let short = Stopwatch::start();
         alarm(true);

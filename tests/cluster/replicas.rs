@@ -84,8 +84,8 @@ async fn what_a_wiped_broker_had_is_published_again_at_once() {
     }
     let published = "SELECT count(*) FROM message WHERE published_at IS NOT NULL";
     site.until_count(published, NOTICES).await;
-    site.broker.wipe();
-    site.broker.start_again();
+    site.broker_mut().wipe();
+    site.broker_mut().start_again();
     site.start(&["--role", "worker"]).await;
     received(&site, usize::try_from(NOTICES).unwrap()).await;
     let (_, metrics) = site::get(&site.console(0), "/metrics").await;
@@ -98,7 +98,7 @@ async fn what_a_wiped_broker_had_is_published_again_at_once() {
 
 /// The queues of the broker that somebody takes from.
 fn consumed(site: &Site) -> Vec<String> {
-    let listed = site.broker.control(&[
+    let listed = site.broker().control(&[
         "-q",
         "list_queues",
         "--no-table-headers",

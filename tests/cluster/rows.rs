@@ -7,7 +7,7 @@ use tidings::domain::clock::Stopwatch;
 use crate::judge::Verdict;
 use crate::report::{self, Run};
 use crate::site::{Site, Wishes, ready};
-use crate::{alarm, half_open, lanes, matrix, rates, rolls};
+use crate::{alarm, flips, half_open, lanes, matrix, outage, partition, power, rates, rolls, skew};
 
 /// How long what a process was handing over may wait for another one, in a site whose providers answer within 5 s.
 const TAKEN_OVER: Duration = Duration::from_secs(60);
@@ -15,6 +15,8 @@ const TAKEN_OVER: Duration = Duration::from_secs(60);
 pub(crate) const BETWEEN: usize = 100;
 /// Faults that a trial has at most: each has servers of its own and is judged by itself.
 const AT_ONCE: u64 = 10;
+/// Of faults that come many in a second.
+const MANY_AT_ONCE: u64 = 200;
 
 /// What a trial found; `None` where a server is not installed.
 pub(crate) type Found = Option<Run>;
@@ -93,14 +95,14 @@ pub(crate) async fn broker_killed(count: u64, wiped: bool) -> Found {
         let before = site.load.count();
         site.taken(before + BETWEEN).await;
         if wiped {
-            site.broker.wipe();
+            site.broker_mut().wipe();
         } else {
-            site.broker.kill();
+            site.broker_mut().kill();
         }
         let before = site.load.count();
         site.taken(before + BETWEEN).await;
         assert_eq!(ready(&site.console(0)).await.0, 200);
-        site.broker.start_again();
+        site.broker_mut().start_again();
     }
     let before = site.load.count();
     site.taken(before + BETWEEN).await;
@@ -135,6 +137,13 @@ pub(crate) async fn database_killed(count: u64) -> Found {
     Some(run(count, Vec::new(), restarts, judged(site).await))
 }
 
+fn at_once(row: &str) -> u64 {
+    match row {
+        "F21x2" | "F27" => MANY_AT_ONCE,
+        _ => AT_ONCE,
+    }
+}
+
 /// `make faults ROWS=F3 COUNT=20`; what it asks for that is not here, other tests run.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "long; make faults runs it"]
@@ -145,20 +154,26 @@ async fn the_rows_asked_for() {
     for name in asked("TIDINGS_TEST_ROWS").split(',') {
         let mut left = count;
         while left > 0 {
-            let some = left.min(AT_ONCE);
+            let some = left.min(at_once(name));
             left -= some;
             let found = match name {
                 "F1x3" => replicas_killed(some).await,
                 "F3" => broker_killed(some, false).await,
                 "F4" => broker_killed(some, true).await,
                 "F5" => database_killed(some).await,
+                "F6pg" => power::cuts(some).await,
                 "F8" => alarm::raised(some, alarm::LONG).await,
                 "F9" => half_open::stand_still(some, half_open::LONG).await,
                 "F18x3" => rolls::stopped_with_hung_clients(some).await,
                 "F19" => rolls::restarted_in_turn(some, 200).await,
-                "F20" => processes_paused(some).await,
                 "RATE" => rates::minutes(some).await,
                 "LANES" => lanes::trials(some).await,
+                "F10" => partition::parted(some, partition::LONG).await,
+                "F13x3" => outage::refused(some).await,
+                "F20" => processes_paused(some).await,
+                "F21x2" => skew::skewed(some).await,
+                "F27" => flips::flipped(some).await,
+                "AWAY" => outage::broker_away(some).await,
                 _ => break,
             };
             let Some(run) = found else { break };

@@ -8,21 +8,24 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tidings::client::Client;
-use tidings::domain::clock::Stopwatch;
+use tidings::domain::clock::{Clock as _, Stopwatch, SystemClock};
 use tidings::domain::id::chance;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::process::Command;
 
+use crate::brokers::Brokers;
 use crate::fault_proxy::FaultProxy;
 use crate::gateway::{Gateway, Start, binary};
 use crate::judge::{Case, Verdict, judge};
 use crate::ledger::{Entry, Ledger};
 use crate::load::{Load, all};
+use crate::mount::{Mount, say, text};
 use crate::postgres::Server;
 use crate::rabbitmq::Node;
 use crate::receivers::{Manners, Receivers};
 use crate::shop;
+use crate::skip::skip;
 
 /// Orders a second.
 const RATE: u64 = 80;
@@ -31,17 +34,24 @@ const PATIENCE: Duration = Duration::from_secs(90);
 /// The longest that everything open may take to end when nothing new comes: what a dead process was handing over is taken over after
 /// 15 s and the longest hand-over, 5 s here, and then has its tries.
 const QUIET: Duration = Duration::from_secs(120);
-const DATABASE: &str = "postgres";
+pub(crate) const DATABASE: &str = "postgres";
+
+/// A variable of the environment.
+pub(crate) type Variable = (&'static str, String);
 
 /// What a site has beside two servers, receivers and callers, and how these behave.
 pub(crate) struct Wishes {
     /// Of every process, by the names of the environment without their beginning.
-    pub(crate) settings: Vec<(&'static str, String)>,
+    pub(crate) settings: Vec<Variable>,
     /// Whether there is a proxy in front of each receiver.
     pub(crate) proxied: bool,
     pub(crate) manners: Manners,
     /// Orders a second.
     pub(crate) orders: u64,
+    /// Whether there are three brokers as one cluster instead of one.
+    pub(crate) cluster: bool,
+    /// Whether the database's data lies on a file system of its own.
+    pub(crate) disk: bool,
 }
 
 impl Default for Wishes {
@@ -55,6 +65,8 @@ impl Default for Wishes {
             proxied: false,
             manners,
             orders: RATE,
+            cluster: false,
+            disk: false,
         }
     }
 }
@@ -72,6 +84,30 @@ impl Wishes {
             ..Self::default()
         }
     }
+}
+
+/// A file system in a file.
+pub(crate) struct Disk {
+    pub(crate) image: PathBuf,
+    at: Mount,
+    pub(crate) folder: tempfile::TempDir,
+}
+
+impl Disk {
+    async fn make() -> Result<Self, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let_in(folder.path());
+        let image = folder.path().join("disk");
+        say("truncate", &["--size", "512M", text(&image)]).await?;
+        say("mkfs.ext4", &["-q", "-F", text(&image)]).await?;
+        let at = Mount::file(&image, folder.path().join("mount")).await?;
+        Ok(Self { image, at, folder })
+    }
+}
+
+/// Lets others pass through a folder.
+pub(crate) fn let_in(folder: &Path) {
+    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755)).unwrap();
 }
 
 /// The ways to the receivers.
@@ -103,12 +139,15 @@ pub(crate) struct Site {
     folder: tempfile::TempDir,
     config: PathBuf,
     pub(crate) database: Server,
-    pub(crate) broker: Node,
+    /// Behind the database: it is unmounted when nobody uses it any more.
+    disk: Option<Disk>,
+    broker: Option<Node>,
+    brokers: Option<Brokers>,
     pub(crate) ledger: Ledger,
     pub(crate) load: Load,
-    _receivers: Receivers,
+    receivers: Receivers,
     ways: Option<Ways>,
-    settings: Vec<(&'static str, String)>,
+    settings: Vec<Variable>,
     replicas: Vec<Gateway>,
     handing_over: BTreeMap<u64, u32>,
 }
@@ -120,11 +159,30 @@ impl Site {
     }
 
     pub(crate) async fn open_with(wishes: Wishes) -> Option<Self> {
-        let starting = tokio::task::spawn_blocking(|| {
-            let database = Server::start_with(&["fsync=on"])?;
-            Some((database, Node::start()?))
+        let alone = !wishes.cluster;
+        let disk = match wishes.disk {
+            true => match Disk::make().await {
+                Ok(disk) => Some(disk),
+                Err(why) => {
+                    skip(&format!("no file system can be had in a file: {why}"));
+                    return None;
+                }
+            },
+            false => None,
+        };
+        let data = disk.as_ref().map(|disk| disk.at.at.join("data"));
+        let starting = tokio::task::spawn_blocking(move || {
+            let database = match data {
+                Some(data) => Server::on(data, &["fsync=on"])?,
+                None => Server::start_with(&["fsync=on"])?,
+            };
+            Some((database, if alone { Some(Node::start()?) } else { None }))
         });
         let (database, broker) = starting.await.unwrap()?;
+        let brokers = match alone {
+            true => None,
+            false => Some(Brokers::start().await?),
+        };
         let folder = tempfile::tempdir().unwrap();
         let ledger = Ledger::begin(&folder.path().join("ledger"));
         let mut receivers = Receivers::start(ledger.clone(), wishes.manners).await;
@@ -140,10 +198,12 @@ impl Site {
             config,
             folder,
             database,
+            disk,
             broker,
+            brokers,
             ledger,
             load: Load::begin(wishes.orders),
-            _receivers: receivers,
+            receivers,
             ways,
             settings: wishes.settings,
             replicas: Vec::new(),
@@ -193,6 +253,27 @@ impl Site {
         }
     }
 
+    /// The one broker.
+    pub(crate) fn broker(&self) -> &Node {
+        self.broker.as_ref().expect("it has a cluster")
+    }
+
+    pub(crate) fn broker_mut(&mut self) -> &mut Node {
+        self.broker.as_mut().expect("it has a cluster")
+    }
+
+    /// The cluster of a site that wished for one.
+    pub(crate) fn brokers(&self) -> &Brokers {
+        self.brokers.as_ref().expect("it has one broker")
+    }
+
+    fn hosts(&self) -> String {
+        match &self.brokers {
+            Some(brokers) => brokers.hosts(),
+            None => format!("127.0.0.1:{}", self.broker().port),
+        }
+    }
+
     fn command(&self, number: usize) -> Command {
         let mut command = Command::new(binary());
         let settings = [
@@ -207,10 +288,7 @@ impl Site {
             ("STORE__POSTGRES__WRITERS", "2".to_owned()),
             ("STORE__POSTGRES__READERS", "3".to_owned()),
             ("QUEUE__KIND", "rabbitmq".to_owned()),
-            (
-                "QUEUE__RABBITMQ__HOSTS",
-                format!("127.0.0.1:{}", self.broker.port),
-            ),
+            ("QUEUE__RABBITMQ__HOSTS", self.hosts()),
             ("QUEUE__RABBITMQ__USER", "guest".to_owned()),
             (
                 "QUEUE__RABBITMQ__PASSWORD_FILE",
@@ -229,26 +307,45 @@ impl Site {
 
     /// Starts another process with these options of `serve`.
     pub(crate) async fn start(&mut self, options: &[&str]) {
+        self.start_with(options, &[]).await;
+    }
+
+    /// The same with more in its environment.
+    pub(crate) async fn start_with(&mut self, options: &[&str], more: &[Variable]) {
         let number = self.replicas.len();
-        let replica = self.run(options, number).await;
-        self.replicas.push(replica);
+        self.start_in_with(number, options, more).await;
     }
 
     /// Starts a process in the place of one that was killed.
     pub(crate) async fn start_in(&mut self, place: usize, options: &[&str]) {
-        let replica = self.run(options, place).await;
-        self.replicas.insert(place, replica);
+        self.start_in_with(place, options, &[]).await;
     }
 
-    async fn run(&self, options: &[&str], number: usize) -> Gateway {
-        let command = self.command(number);
-        match Gateway::start_with(command, &self.config, options, "").await {
+    pub(crate) async fn start_in_with(
+        &mut self,
+        place: usize,
+        options: &[&str],
+        more: &[Variable],
+    ) {
+        let mut command = self.command(place);
+        command.envs(more.iter().cloned());
+        let replica = match Gateway::start_with(command, &self.config, options, "").await {
             Start::Up(gateway) => gateway,
             Start::Died(status) => {
                 let log = std::fs::read_to_string(self.config.with_extension("log"));
                 panic!("{options:?} did not start, {status}: {log:?}")
             }
-        }
+        };
+        self.replicas.insert(place, replica);
+    }
+
+    /// The file system of a site that wished for one.
+    pub(crate) fn disk(&self) -> &Disk {
+        self.disk.as_ref().expect("it has none of its own")
+    }
+
+    pub(crate) fn receivers(&self) -> &Receivers {
+        &self.receivers
     }
 
     /// The ways to the receivers of a site that wished for proxies.
@@ -351,6 +448,15 @@ impl Site {
         found.lines().map(read).collect()
     }
 
+    /// How many tries are being handed over, whoever does it.
+    pub(crate) fn handing_over_now(&self) -> u64 {
+        let found = self.database.sql(
+            DATABASE,
+            "SELECT count(*) FROM message WHERE state = 'sending'",
+        );
+        found.parse().unwrap()
+    }
+
     /// Tells the judge of tries whose answers were withheld.
     pub(crate) fn withheld(&mut self, tries: &BTreeSet<(u64, u64)>) {
         for (order, _) in tries {
@@ -358,12 +464,13 @@ impl Site {
         }
     }
 
-    /// The longest that a finished try which began after `since` took.
+    /// The longest that a try which began after `since` took, or takes by now.
     pub(crate) fn longest_try(&self, since: Timestamp) -> Duration {
         let found = self.database.sql(
             DATABASE,
             &format!(
-                "SELECT coalesce(max(end_time - start_time), 0) FROM attempt WHERE start_time > {}",
+                "SELECT coalesce(max(coalesce(end_time, {}) - start_time), 0) FROM attempt WHERE start_time > {}",
+                SystemClock.now().as_microsecond(),
                 since.as_microsecond()
             ),
         );
@@ -376,6 +483,25 @@ impl Site {
         entries
             .filter(|entry| entry.at > mark && channels.contains(&entry.channel.as_str()))
             .count()
+    }
+
+    /// The newest order that was answered OK.
+    pub(crate) fn newest_order(&self) -> u64 {
+        let acknowledged = self.load.acknowledged();
+        acknowledged.keys().next_back().copied().unwrap_or_default()
+    }
+
+    /// Waits until a receiver takes an order that is newer than this one.
+    pub(crate) async fn receives_newer(&self, order: u64, patience: Duration) {
+        let waited = Stopwatch::start();
+        while !self.ledger.read().iter().any(|entry| entry.order > order) {
+            assert!(
+                waited.elapsed() < patience,
+                "nothing newer is sent\n{}",
+                self.log()
+            );
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
     }
 
     /// Waits until a receiver takes something more over one of these channels.
@@ -391,14 +517,20 @@ impl Site {
         }
     }
 
+    /// A metric, over all processes.
+    pub(crate) async fn sum(&self, name: &str) -> f64 {
+        let mut sum = 0.0;
+        for replica in &self.replicas {
+            sum += metric(&replica.console, name).await;
+        }
+        sum
+    }
+
     /// Waits until the sum of a metric over all processes is `value`; how long it took.
     pub(crate) async fn shows(&self, name: &str, value: f64) -> Duration {
         let waited = Stopwatch::start();
         loop {
-            let mut sum = 0.0;
-            for replica in &self.replicas {
-                sum += metric(&replica.console, name).await;
-            }
+            let sum = self.sum(name).await;
             if sum == value {
                 return waited.elapsed();
             }

@@ -37,18 +37,6 @@ pub(crate) const ALL: &[Row] = &[
         unit: "shortages",
     },
     Row {
-        name: "F8",
-        promise: "a broker short of memory or disk takes nothing in for three minutes: intake goes on in level memory, all is sent after",
-        wanted: 4,
-        unit: "alarms",
-    },
-    Row {
-        name: "F9",
-        promise: "broker, database, mail server or text and chat services stand still: noticed by own deadlines, nobody is stuck, all goes on after",
-        wanted: 80,
-        unit: "stand-stills",
-    },
-    Row {
         name: "F11",
         promise: "a mail's connection ends or breaks behind any byte, either way: UNKNOWN only after the final dot, else another try",
         wanted: 14_170,
@@ -127,6 +115,24 @@ pub(crate) const ALL: &[Row] = &[
         unit: "kills",
     },
     Row {
+        name: "F8",
+        promise: "a broker short of memory or disk takes nothing in for three minutes: intake goes on in level memory, all is sent after",
+        wanted: 4,
+        unit: "alarms",
+    },
+    Row {
+        name: "F9",
+        promise: "broker, database, mail server or text and chat services stand still: noticed by own deadlines, nobody is stuck, all goes on after",
+        wanted: 80,
+        unit: "stand-stills",
+    },
+    Row {
+        name: "F10",
+        promise: "a cluster of three brokers is parted in seven ways for a minute each: the larger part works on, nothing is lost or doubled",
+        wanted: 14,
+        unit: "partitions",
+    },
+    Row {
         name: "F20",
         promise: "a process that is paused until others have taken over sends nothing of that when it goes on",
         wanted: 20,
@@ -155,6 +161,36 @@ pub(crate) const ALL: &[Row] = &[
         promise: "50,000 letters in the bulk lane: p50 and p99 of a delivery notice are less than twice what they are without",
         wanted: 5,
         unit: "trials",
+    },
+    Row {
+        name: "F6pg",
+        promise: "power cut of the database: whatever was acknowledged is on its disk, rows and indexes agree",
+        wanted: 50,
+        unit: "cuts",
+    },
+    Row {
+        name: "F13x3",
+        promise: "a mail server that refuses everybody: each of three processes asks once in 30 s, other channels go on, then each mail once",
+        wanted: 10,
+        unit: "outages",
+    },
+    Row {
+        name: "F21x2",
+        promise: "two processes with clocks 90 s ahead and behind, one killed: nothing twice, nothing a second early",
+        wanted: 200,
+        unit: "orders for later",
+    },
+    Row {
+        name: "F27",
+        promise: "jobs with a flipped bit in the broker's queues: aside and counted, or of no effect; all others are sent",
+        wanted: 1_000,
+        unit: "flips",
+    },
+    Row {
+        name: "AWAY",
+        promise: "the broker is away for ten minutes under load: intents are taken, all is sent after",
+        wanted: 3,
+        unit: "outages",
     },
     Row {
         name: "MIME",

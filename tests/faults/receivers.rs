@@ -3,7 +3,7 @@
 //! answer, a connection that closes instead of the answer.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -39,6 +39,9 @@ struct Shared {
     ledger: Ledger,
     manners: Manners,
     tries: Mutex<HashMap<u64, u32>>,
+    /// A channel over which everything is refused.
+    refusing: Mutex<Option<&'static str>>,
+    refused: AtomicUsize,
     connections: AtomicU64,
 }
 
@@ -47,6 +50,7 @@ pub(crate) struct Receivers {
     pub(crate) mail_port: u16,
     pub(crate) sms_url: String,
     pub(crate) chat_url: String,
+    shared: Arc<Shared>,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -56,6 +60,8 @@ impl Receivers {
             ledger,
             manners,
             tries: Mutex::default(),
+            refusing: Mutex::default(),
+            refused: AtomicUsize::new(0),
             connections: AtomicU64::new(0),
         });
         let mut tasks = Vec::new();
@@ -69,8 +75,19 @@ impl Receivers {
             mail_port: ports[0],
             sms_url: format!("http://127.0.0.1:{}", ports[1]),
             chat_url: format!("http://127.0.0.1:{}/api/v10", ports[2]),
+            shared,
             tasks,
         }
+    }
+
+    /// From now on everything over this channel is refused, for a while; `None`: nothing.
+    pub(crate) fn refuse(&self, channel: Option<&'static str>) {
+        *self.shared.refusing.lock().unwrap() = channel;
+    }
+
+    /// How often something was refused because everything is.
+    pub(crate) fn refused(&self) -> usize {
+        self.shared.refused.load(Ordering::SeqCst)
     }
 }
 
@@ -105,7 +122,11 @@ async fn listen(listener: TcpListener, kind: Kind, shared: Arc<Shared>) {
 }
 
 impl Shared {
-    fn course(&self, order: u64) -> Course {
+    fn course(&self, channel: &str, order: u64) -> Course {
+        if *self.refusing.lock().unwrap() == Some(channel) {
+            self.refused.fetch_add(1, Ordering::SeqCst);
+            return Course::Refuse;
+        }
         let mut tries = self.tries.lock().unwrap();
         let before = tries.entry(order).or_default();
         *before += 1;
@@ -168,7 +189,7 @@ async fn mail(socket: TcpStream, shared: &Shared, connection: u64) -> std::io::R
                 }
                 let mut lines = text.lines();
                 let key = lines.find_map(|line| line.strip_prefix("Message-ID: "));
-                match shared.course(to) {
+                match shared.course("email", to) {
                     Course::Refuse => b"451 later\r\n",
                     course => {
                         let key = key.expect("a mail has a Message-ID");
@@ -214,7 +235,7 @@ async fn http(
                 order,
                 key,
                 answer,
-            } => match shared.course(order) {
+            } => match shared.course(channel, order) {
                 Course::Refuse => (503, json!({"message": "later"})),
                 course => {
                     if !shared.take(channel, order, &key, connection, course).await {

@@ -152,9 +152,11 @@ the connection on some; afterwards a judge holds callers, ledger and store again
 - **restart**: from the start of the process to the first message received, in milliseconds; of F7 from the end of the shortage until new calls
   are answered and messages received.
 - F11, F12, F13 and F16 are trials of `tests/delivery` on a clock of their own; the intents of F22 are minutes that were compared, those
-  of MIME mails. F1x3, F3, F4, F5, F8, F9, F18x3 and F20 have several processes over a private PostgreSQL and RabbitMQ, at 80 intents a second, F19 at 200.
-  The restart of F5 and F9 is the time from the database's return to fifty answers, of F8 from the end of the alarm to a mail received. F19 starts the same
-  program again, as there is no release before it yet. RATE and LANES measure at the receiver; their intents are mails.
+  of MIME mails. F1x3, F3, F4, F5, F6pg, F8, F9, F10, F13x3, F18x3, F20, F21x2, F27 and AWAY have several processes over a private PostgreSQL
+  and RabbitMQ, at 80 intents a second, F19 at 200. The restart of F5 and F9 is the time from the database's return to fifty answers, of F8 from the
+  end of the alarm to a mail received, of F10 from the cut, or where no two nodes were left together from its end, to a message received that was
+  asked for after it; of AWAY from the broker's return to a mail received. F19 starts the same program again, as there is no release before it yet.
+  RATE and LANES measure at the receiver; their intents are mails.
 
 ";
 

@@ -128,7 +128,9 @@ fn copy(from: &Path, to: &Path) {
 /// A server with its folder.
 pub(crate) struct Server {
     bin: PathBuf,
+    /// Of its socket and its log.
     folder: TempDir,
+    data: PathBuf,
     child: Option<Child>,
     options: Vec<String>,
     /// Where it listens beside its socket, if it does.
@@ -175,12 +177,9 @@ impl Server {
             "ssl_key_file=server.key",
         ])?;
         for file in ["server.pem", "server.key"] {
-            copy(
-                &folder.join(file),
-                &server.folder.path().join("data").join(file),
-            );
+            copy(&folder.join(file), &server.data.join(file));
         }
-        give_away(server.folder.path());
+        give_away(&server.data);
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         server.port = Some(free.local_addr().unwrap().port());
         drop(free);
@@ -192,14 +191,29 @@ impl Server {
         self
     }
 
+    /// A running server on this data, which is made if it is not there. The way there must be open to the server's user.
+    pub(crate) fn on(data: PathBuf, options: &[&str]) -> Option<Self> {
+        let server = Self::prepare_on(Some(data), options)?;
+        Some(server.running())
+    }
+
     fn prepare(options: &[&str]) -> Option<Self> {
+        Self::prepare_on(None, options)
+    }
+
+    fn prepare_on(data: Option<PathBuf>, options: &[&str]) -> Option<Self> {
         let bin = binaries()?;
         let folder = tempfile::tempdir().unwrap();
-        copy(&template(&bin), &folder.path().join("data"));
+        let data = data.unwrap_or_else(|| folder.path().join("data"));
+        if !data.exists() {
+            copy(&template(&bin), &data);
+            give_away(&data);
+        }
         give_away(folder.path());
         Some(Self {
             bin,
             folder,
+            data,
             child: None,
             options: options.iter().map(|option| (*option).to_owned()).collect(),
             port: None,
@@ -212,7 +226,7 @@ impl Server {
         let mut postgres = command(&self.bin.join("postgres"));
         postgres
             .arg("-D")
-            .arg(self.folder.path().join("data"))
+            .arg(&self.data)
             .args(["-c", "max_connections=60"])
             .args([
                 "-c",

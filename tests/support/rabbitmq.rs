@@ -2,6 +2,7 @@
 
 use std::io::Read as _;
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -16,10 +17,15 @@ const BINARIES: &str = "/usr/lib/rabbitmq/bin";
 /// A cold start takes 5 to 10 s, on a busy machine more.
 const START_LIMIT: Duration = Duration::from_secs(120);
 
+/// Of every node.
+const CONFIG: &str =
+    "loopback_users = none\nlog.file.level = warning\ndisk_free_limit.absolute = 50MB\n";
+
 pub(crate) struct Node {
     folder: tempfile::TempDir,
     name: String,
-    epmd: Child,
+    /// Of a node by itself; those of a cluster have port mappers that others run.
+    epmd: Option<Child>,
     epmd_port: u16,
     dist_port: u16,
     pub(crate) port: u16,
@@ -35,22 +41,62 @@ pub(crate) struct Certificate<'a> {
     pub(crate) key: &'a Path,
 }
 
+/// What a node of a cluster is told.
+pub(crate) struct Member<'a> {
+    /// Its own name before the @.
+    pub(crate) name: &'a str,
+    /// All names.
+    pub(crate) names: &'a [String],
+    /// Where the others find it.
+    pub(crate) dist_port: u16,
+    /// Where it finds the others.
+    pub(crate) mapper_port: u16,
+    /// After so long without a word another node counts as gone.
+    pub(crate) tick: Duration,
+}
+
 impl Node {
+    /// One of a cluster, not started yet. What is on the smaller side of a partition stops by itself.
+    pub(crate) fn member(member: &Member<'_>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let [port, tls_port] = free_ports();
+        let mut config = CONFIG.to_owned()
+            + "cluster_partition_handling = pause_minority\n\
+               cluster_formation.peer_discovery_backend = classic_config\n";
+        for (place, name) in (1..).zip(member.names) {
+            config +=
+                &format!("cluster_formation.classic_config.nodes.{place} = {name}@localhost\n");
+        }
+        config += &format!("net_ticktime = {}\n", member.tick.as_secs());
+        std::fs::write(folder.path().join("rabbitmq.conf"), config).unwrap();
+        std::fs::write(folder.path().join("plugins"), "[].").unwrap();
+        let cookie = folder.path().join(".erlang.cookie");
+        std::fs::write(&cookie, "TIDINGS").unwrap();
+        std::fs::set_permissions(&cookie, std::fs::Permissions::from_mode(0o400)).unwrap();
+        Self {
+            name: format!("{}@localhost", member.name),
+            folder,
+            epmd: None,
+            epmd_port: member.mapper_port,
+            dist_port: member.dist_port,
+            port,
+            tls_port,
+            server: None,
+        }
+    }
+
     /// Starts one and waits until it serves; `None` after saying that the test is skipped.
     pub(crate) fn start() -> Option<Self> {
         Self::start_with(None)
     }
 
     pub(crate) fn start_with(certificate: Option<&Certificate<'_>>) -> Option<Self> {
-        if !Path::new(BINARIES).join("rabbitmq-server").exists() {
-            skip("rabbitmq-server is missing (scripts/setup.sh test installs it)");
+        if !is_installed() {
             return None;
         }
         let folder = tempfile::tempdir().unwrap();
         let [port, tls_port, dist_port, epmd_port] = free_ports();
-        let mut config = String::from(
-            "loopback_users = none\nlog.file.level = warning\ndisk_free_limit.absolute = 50MB\n",
-        );
+        let mut config = CONFIG.to_owned();
         if let Some(Certificate {
             ca,
             certificate,
@@ -77,7 +123,7 @@ impl Node {
         let mut node = Self {
             name: format!("tidings-{port}@localhost"),
             folder,
-            epmd,
+            epmd: Some(epmd),
             epmd_port,
             dist_port,
             port,
@@ -163,8 +209,28 @@ impl Node {
         self.control(&["set_disk_free_limit", limit]);
     }
 
-    /// Runs rabbitmqctl.
+    /// Whether it takes clients.
+    pub(crate) fn serves(&self) -> bool {
+        is_open(self.port)
+    }
+
+    /// As the brokers call it.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Runs rabbitmqctl, which must succeed.
     pub(crate) fn control(&self, arguments: &[&str]) -> String {
+        self.run(arguments)
+            .unwrap_or_else(|said| panic!("{arguments:?}: {said}"))
+    }
+
+    /// Runs rabbitmqctl; `None`: the node cannot say now.
+    pub(crate) fn ask(&self, arguments: &[&str]) -> Option<String> {
+        self.run(arguments).ok()
+    }
+
+    fn run(&self, arguments: &[&str]) -> Result<String, String> {
         let done = self
             .command("rabbitmqctl")
             .args(["--node", &self.name])
@@ -172,13 +238,10 @@ impl Node {
             .output()
             .unwrap();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        assert!(
-            done.status.success(),
-            "{arguments:?}: {} {}",
-            text(&done.stdout),
-            text(&done.stderr)
-        );
-        text(&done.stdout)
+        if done.status.success() {
+            return Ok(text(&done.stdout));
+        }
+        Err(text(&done.stdout) + &text(&done.stderr))
     }
 
     fn command(&self, name: &str) -> Command {
@@ -236,9 +299,20 @@ impl Drop for Node {
             let _ = server.kill();
             let _ = server.wait();
         }
-        let _ = self.epmd.kill();
-        let _ = self.epmd.wait();
+        if let Some(epmd) = &mut self.epmd {
+            let _ = epmd.kill();
+            let _ = epmd.wait();
+        }
     }
+}
+
+/// Whether there is a RabbitMQ here; if not, after saying that the test is skipped.
+pub(crate) fn is_installed() -> bool {
+    let installed = Path::new(BINARIES).join("rabbitmq-server").exists();
+    if !installed {
+        skip("rabbitmq-server is missing (scripts/setup.sh test installs it)");
+    }
+    installed
 }
 
 /// Ports that nobody listens on.

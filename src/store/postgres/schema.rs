@@ -197,12 +197,22 @@ fn meta(session: &mut PgSession, name: &str) -> StoreResult<Vec<u8>> {
     Ok(value)
 }
 
-/// Says that a process is alive.
-pub(super) const BEAT: Statement<'_> = Statement::same(
+const BEAT: Statement<'_> = Statement::same(
     "INSERT INTO process (id, start_time, heartbeat_time) SELECT ?::uuid, t.now, t.now \
      FROM (SELECT (extract(epoch from clock_timestamp()) * 1000000)::bigint AS now) t \
-     ON CONFLICT (id) DO UPDATE SET heartbeat_time = excluded.heartbeat_time",
+     ON CONFLICT (id) DO UPDATE SET heartbeat_time = excluded.heartbeat_time RETURNING heartbeat_time",
 );
+
+/// Says that a process is alive; answers with the time that was written down.
+pub(super) fn beat(session: &mut PgSession, id: &ProcessId) -> StoreResult<Option<Timestamp>> {
+    let mut time = None;
+    session.select(&BEAT, &process(id), &mut |found| {
+        let micros = found.0.int(0)?.unwrap_or_default();
+        time = Timestamp::from_microsecond(micros).ok();
+        Ok(())
+    })?;
+    Ok(time)
+}
 
 /// Takes a process off that hands nothing over any more.
 pub(super) const LEAVE: Statement<'_> = Statement::same(

@@ -1,0 +1,106 @@
+//! F21 over two replicas whose clocks are a minute and a half ahead and behind: what is meant for later comes no earlier than it should,
+//! nothing comes twice, and what one of them was handing over when it died is taken over by the other.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use tidings::client::Client;
+use tidings::domain::clock::{Clock as _, SystemClock};
+use tidings::proto::{self, SendNotificationRequest};
+
+use crate::rows::{BETWEEN, Found, run};
+use crate::shop;
+use crate::site::Site;
+use crate::skip::skip;
+
+/// In seconds from the true time.
+const SKEW: [i64; 2] = [90, -90];
+/// Sent earlier than this is too early.
+const EARLY: SignedDuration = SignedDuration::from_secs(1);
+/// Sent later than this, with a machine that does nothing else for a while, is too late.
+const LATE: SignedDuration = SignedDuration::from_secs(60);
+/// What is asked for lies so far ahead.
+const AHEAD: SignedDuration = SignedDuration::from_secs(8);
+/// The first of the orders with a send time, out of the way of the others.
+const FIRST: u64 = 10_000_000;
+
+/// So many orders for later, asked for at each replica in turn; one of them is killed in the middle.
+pub(crate) async fn skewed(count: u64) -> Found {
+    let Some(library) = library() else {
+        skip("libfaketime is not there (Debian package faketime)");
+        return None;
+    };
+    let mut site = Site::open().await?;
+    for skew in SKEW {
+        site.start_with(&[], &clock(&library, skew)).await;
+    }
+    site.open_doors().await;
+    let before = site.load.count();
+    site.taken(before + BETWEEN).await;
+    let base = SystemClock.now() - SignedDuration::try_from(site.ledger.now()).unwrap();
+    let mut planned = Vec::new();
+    for number in 0..count {
+        let door = site.grpc(usize::try_from(number % 2).unwrap());
+        planned.push(plan(&site, &door, number).await);
+        site.live(0.05, 0.15).await;
+    }
+    let killed = usize::from(count.is_multiple_of(2));
+    let in_flight = site.kill(killed).await;
+    site.start_in_with(killed, &[], &clock(&library, SKEW[killed]))
+        .await;
+    site.open_doors().await;
+    let before = site.load.count();
+    site.taken(before + BETWEEN).await;
+    tokio::time::sleep(Duration::from_secs(AHEAD.as_secs().unsigned_abs())).await;
+    let door = site.grpc(0);
+    let mut verdict = site.judged(&door).await;
+    for entry in site.ledger.read() {
+        let meant = planned.iter().find(|(order, _)| *order == entry.order);
+        let came = base + SignedDuration::try_from(entry.at).unwrap();
+        if let Some((order, send_time)) = meant
+            && (came < *send_time - EARLY || came > *send_time + LATE)
+        {
+            let fault = format!("order {order} was meant for {send_time} and came at {came}");
+            verdict.faults.push(fault);
+        }
+    }
+    Some(run(count, vec![in_flight], Vec::new(), verdict))
+}
+
+/// A mail for soon.
+async fn plan(site: &Site, door: &str, number: u64) -> (u64, Timestamp) {
+    let client = Client::connect(door).await.unwrap();
+    let order = FIRST + number * 20;
+    let send_time = SystemClock.now() + AHEAD;
+    let mut intent = shop::intent(order);
+    intent.send_time = Some(proto::wire_time(send_time));
+    let request = SendNotificationRequest {
+        intent: Some(intent),
+        request_id: format!("p-{order}"),
+        validate_only: false,
+    };
+    let mut service = client.notifications();
+    let answer = service.send_notification(request).await.unwrap();
+    let name = answer.into_inner().notification.unwrap().name;
+    site.load.add(order, name);
+    (order, send_time)
+}
+
+/// What lets a process see another time than it is, and measure as before.
+fn clock(library: &std::path::Path, skew: i64) -> Vec<(&'static str, String)> {
+    vec![
+        ("LD_PRELOAD", library.to_str().unwrap().to_owned()),
+        ("FAKETIME", format!("{skew:+}s")),
+        ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
+    ]
+}
+
+fn library() -> Option<PathBuf> {
+    let folders = std::fs::read_dir("/usr/lib").ok()?;
+    let mut places = folders.filter_map(|folder| {
+        let path = folder.ok()?.path().join("faketime/libfaketimeMT.so.1");
+        path.is_file().then_some(path)
+    });
+    places.next()
+}
