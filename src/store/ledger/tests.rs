@@ -138,12 +138,14 @@ pub(in crate::store) fn statements() -> Vec<Statement<'static>> {
 }
 
 /// What need not be served by an index, with the reason.
-const EXEMPT: [(&str, &str); 10] = [
+const EXEMPT: [(&str, &str); 12] = [
     (
         "settle::CLEAR_DEAD",
         "it reads what is being handed over, as SENDING does",
     ),
     ("settle::SENDING", "it is looked at by itself"),
+    ("rates::AHEAD", "a row for each provider"),
+    ("rates::GIVE", "a row for each provider"),
     ("recover::HELD", "a table of a few rows"),
     ("meta::GET", "a table of a few rows"),
     ("meta::DROP", "a table of a few rows"),
