@@ -10,7 +10,8 @@ use tidings::domain::id::{MessageId, chance};
 use tidings::queue::{Job, wire};
 
 use crate::rows::{BETWEEN, Found, judged, run, site_with};
-use crate::site::{DATABASE, Site, Wishes};
+use crate::site::{DATABASE, Site};
+use crate::wishes::Wishes;
 
 /// Flips between two looks at what waits.
 const AT_ONCE: u64 = 50;

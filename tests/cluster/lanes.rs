@@ -9,7 +9,8 @@ use tidings::domain::clock::Stopwatch;
 use crate::bulk::{self, NOTICES};
 use crate::report::Run;
 use crate::rows::Found;
-use crate::site::{Site, Wishes};
+use crate::site::Site;
+use crate::wishes::Wishes;
 
 /// What a mail server takes to store a mail.
 const STORING: Duration = Duration::from_millis(100);

@@ -10,7 +10,8 @@ use tokio::task::JoinSet;
 
 use crate::bulk;
 use crate::shop;
-use crate::site::{self, Site, Wishes};
+use crate::site::{self, Site};
+use crate::wishes::Wishes;
 
 /// The longest that everything may take to come about.
 const PATIENCE: Duration = Duration::from_secs(90);
