@@ -27,10 +27,10 @@ use crate::skip::skip;
 use crate::wishes::{Disk, Variable, Ways, Wishes};
 
 /// The longest that so many orders may take to be answered.
-const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_secs(120);
 /// The longest that everything open may take to end when nothing new comes: what a dead process was handing over is taken over after
-/// 15 s and the longest hand-over, 5 s here, and then has its tries.
-const QUIET: Duration = Duration::from_secs(120);
+/// 15 s and the longest hand-over, 5 s here; what it had taken for the broker is found after a minute; both then have their tries.
+const QUIET: Duration = Duration::from_secs(180);
 pub(crate) const DATABASE: &str = "postgres";
 
 /// Servers, receivers, callers, and the processes that were started.
