@@ -75,6 +75,8 @@ mod skew;
 #[path = "support/skip.rs"]
 #[expect(dead_code, reason = "shared with tests that use more of it")]
 mod skip;
+#[path = "cluster/slow.rs"]
+mod slow;
 #[path = "support/vendor_fakes.rs"]
 mod vendor_fakes;
 #[path = "cluster/wishes.rs"]
@@ -186,6 +188,16 @@ async fn a_broker_that_takes_nothing_in_costs_time_and_nothing_else() {
 #[tokio::test(flavor = "multi_thread")]
 async fn three_processes_share_a_providers_limit() {
     quiet(rates::three_share(12).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_mail_server_slows_no_text() {
+    quiet(slow::short().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_that_is_back_is_not_run_over() {
+    quiet(rates::back_with_a_backlog(600).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]

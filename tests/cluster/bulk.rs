@@ -75,6 +75,17 @@ pub(crate) fn notice(order: u64) -> SendNotificationRequest {
     request(order, "order.shipped", recipient, &variables)
 }
 
+/// The same as a text.
+pub(crate) fn text(order: u64) -> SendNotificationRequest {
+    let guest = InlineRecipient {
+        phone_number: format!("+49151{order:08}"),
+        ..InlineRecipient::default()
+    };
+    let recipient = notification_intent::Recipient::InlineRecipient(guest);
+    let variables = json!({"order": {"number": order.to_string()}});
+    request(order, "order.shipped", recipient, &variables)
+}
+
 pub(crate) fn request(
     order: u64,
     template: &str,

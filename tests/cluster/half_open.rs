@@ -129,7 +129,8 @@ async fn receiver(site: &mut Site, still: &[&str], others: &[&str], lasting: Dur
         withheld.len()
     );
     assert!(!withheld.is_empty());
-    assert!(gone_on > BETWEEN, "{gone_on}");
+    // A fifth of what a machine with nothing else to do makes of it.
+    assert!(gone_on > BETWEEN / 2, "{gone_on}");
     assert!(longest < longest_allowed, "{longest:?}");
 }
 
