@@ -19,7 +19,7 @@ const STORING: Duration = Duration::from_millis(100);
 /// Between two notices.
 const BETWEEN: Duration = Duration::from_millis(50);
 /// What a busy machine may take for a notice at any time.
-const BUSY: Duration = Duration::from_millis(1_500);
+const BUSY: Duration = Duration::from_secs(3);
 /// The longest that a notice may take.
 const PATIENCE: Duration = Duration::from_secs(120);
 
