@@ -46,8 +46,14 @@ class Network(unittest.TestCase):
         self.assertEqual(ports(self.policy("ingest", layer), "ingress")[50051], callers)
         self.assertEqual(ports(self.policy("ingest", layer), "egress")[5432], database)
 
+    def test_what_runs_to_its_end_reaches_what_it_needs(self):
+        made = objects(split())
+        self.assertEqual(set(ports(component(made, "migrate", "NetworkPolicy"), "egress")), {53, 5432})
+        self.assertEqual(set(ports(component(made, "test", "NetworkPolicy"), "egress")), {53, 50051})
+
     def test_can_be_left_to_others(self):
-        self.assertEqual(kind(objects({"networkPolicy": {"enabled": False}}), "NetworkPolicy"), {})
+        for values in ({}, split()):
+            self.assertEqual(kind(objects({**values, "networkPolicy": {"enabled": False}}), "NetworkPolicy"), {})
 
     def test_callers_and_scrapers_come_by_services_of_their_own(self):
         made = objects(split())
@@ -123,7 +129,7 @@ class Migrations(unittest.TestCase):
 
     def test_a_plain_job_is_another_one_for_another_image(self):
         first, second = (self.job(migrations={"kind": "job"}, image={"tag": tag}) for tag in ("1", "2"))
-        self.assertNotIn("annotations", first["metadata"])
+        self.assertFalse([key for key in first["metadata"]["annotations"] if key.startswith("helm.sh/")])
         self.assertNotEqual(first["metadata"]["name"], second["metadata"]["name"])
         self.assertIn("ttlSecondsAfterFinished", first["spec"])
         self.assertEqual(first["spec"]["template"]["spec"]["serviceAccountName"], "shop-tidings")
