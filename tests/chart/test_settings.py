@@ -65,10 +65,14 @@ class TheProgram(unittest.TestCase):
         return ended.returncode, json.loads(ended.stdout)
 
     def test_takes_every_file_of_every_scenario(self):
-        looked = 0
+        looked, taken = 0, set()
         for path in SCENARIOS:
             made = objects(scenario(path), kubernetes=KUBERNETES)
             for owner, name, text in settings(made):
+                looked += 1
+                # Scenarios share most files.
+                if text in taken:
+                    continue
                 with self.subTest(path.name, file=name), tempfile.TemporaryDirectory() as folder:
                     folder = Path(folder)
                     self.laid_out(folder, made)
@@ -77,7 +81,7 @@ class TheProgram(unittest.TestCase):
                     code, findings = self.findings(folder, text)
                     self.assertEqual([one for one in findings if one["what"] == "configuration" and not one["good"]], [], owner)
                     self.assertNotEqual(code, 64)
-                    looked += 1
+                    taken.add(text)
         self.assertGreater(looked, 3 * len(SCENARIOS))
 
     def test_would_refuse_what_is_wrong(self):
