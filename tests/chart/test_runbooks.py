@@ -12,7 +12,7 @@ from pathlib import Path
 
 import yaml
 
-from rendering import ROOT, SCENARIOS, kind, objects, scenario, settings
+from rendering import HELMS, ROOT, SCENARIOS, kind, objects, scenario, settings
 from test_monitoring import PROMTOOL, RUNBOOKS, findings, product, words
 
 BINARY = os.environ.get("TIDINGS_BINARY", "")
@@ -136,6 +136,24 @@ class Typed(unittest.TestCase):
         for sentence in ("the provider is failing and is left alone", "the provider takes messages again", "the broker cannot be reached"):
             self.assertIn(sentence, source)
             self.assertTrue(any(sentence in page.read_text(encoding="utf-8") for page in PAGES))
+
+    def test_what_the_guide_says_can_be_installed(self):
+        """Each `helm install` and `upgrade` of docs/install.md, with the files of values that stand there."""
+        guide = ROOT / "docs" / "install.md"
+        for name, body in zip(("values.yaml", "split.yaml"), blocks(guide, "yaml"), strict=True):
+            (self.folder / name).write_text(body)
+        lines = [line for body in blocks(guide, "") for line in body.splitlines() if re.match(r"helm (install|upgrade)", line)]
+        self.assertEqual(len(lines), 4)
+        for line in lines:
+            with self.subTest(line=line):
+                _, command, release, chart, *options = shlex.split(line)
+                self.assertTrue((ROOT / chart / "Chart.yaml").exists())
+                options = [one for one in options if one != "--create-namespace"]
+                ended = subprocess.run([HELMS["4"], "template", release, ROOT / chart, *options], cwd=self.folder, capture_output=True, text=True, timeout=600, check=False)
+                self.assertEqual(ended.returncode, 0, ended.stderr)
+                for name in re.findall(r"deployment/(\S+)", guide.read_text(encoding="utf-8")):
+                    if name.startswith(release) and command == "install":
+                        self.assertIn(f"name: {name}\n", ended.stdout)
 
     def test_objects_that_the_pages_name_are_the_charts(self):
         made = [one for path in SCENARIOS for one in objects(scenario(path), release="RELEASE".lower())]
