@@ -35,6 +35,10 @@ class Network(unittest.TestCase):
         for name, more in (("ingest", set()), ("scheduler", set()), ("console", set()), ("worker-email", {587}), ("worker-sms", {443}), ("worker-chat", set())):
             self.assertEqual(set(ports(self.policy(name, layer), "egress")), servers | more, name)
 
+    def test_one_pod_that_sends_reaches_its_provider(self):
+        values = split({"mode": "all-in-one", "postgres": {"host": ""}, "rabbitmq": {"hosts": []}, "providers": SMTP})
+        self.assertEqual(set(ports(component(objects(values), "all-in-one", "NetworkPolicy"), "egress")), {53, 587})
+
     def test_https_leads_to_the_world_and_to_no_private_network(self):
         peers = ports(self.policy("worker-sms", {"providers": TWILIO}), "egress")[443]
         self.assertIn("169.254.0.0/16", peers[0]["ipBlock"]["except"])
@@ -170,6 +174,9 @@ class Tried(unittest.TestCase):
         self.assertNotIn("INSECURE", notes)
         self.assertIn("deployment/shop-tidings-worker-sms", notes)
         self.assertIn("NOTE: chat, email, sms: captured, not sent", notes)
+        slow = split({"providers": {"email": {"kind": "smtp", "smtp": {"host": "s", "dataTimeoutSeconds": 300}}}})
+        self.assertIn("NOTE: worker-email drains for 135 s and smtp may take 300 s to answer", self.notes(slow))
+        self.assertNotIn("drains for", self.notes(split({"providers": SMTP})))
         self.assertIn("every Pod of the cluster reaches it", self.notes({"networkPolicy": {"enabled": False}}))
 
 

@@ -1,8 +1,9 @@
 """What cannot work is refused before anything is installed, with a sentence that says what to change."""
 
+import re
 import unittest
 
-from rendering import SPLIT, helm, merged, refusal, split
+from rendering import CHART, SPLIT, helm, merged, refusal, split
 
 HASH = ["sha256:" + "1" * 64]
 SMTP = {"kind": "smtp", "smtp": {"host": "smtp.shop.example"}}
@@ -105,6 +106,9 @@ SENTENCES = {
     "a route from no Gateway": ({"grpcRoute": {"enabled": True}}, "grpcRoute.enabled needs a Gateway: set grpcRoute.parentRefs."),
 }
 
+# These need more than values, and are tried by tests of their own.
+OWN = ("mode split needs auth.mode callers", "templates.source image needs Kubernetes 1.33")
+
 # What the schema alone refuses: a value and the part of helm's message that names it.
 SCHEMA = {
     "an unknown key": ({"replicas": 3}, "replicas"),
@@ -123,15 +127,29 @@ SCHEMA = {
     "a broker without a port": (split({"rabbitmq": {"hosts": ["mq"]}}), "/hosts"),
     "a rate without a unit": ({"providers": {"email": {"rate": "50"}}}, "/rate"),
     "a drain that no process allows": ({"pod": {"drainSeconds": 601}}, "drainSeconds"),
+    "a worker's drain that no process allows": (split({"workers": {"email": {"drainSeconds": 601}}}), "drainSeconds"),
+    "a provider's answer that is waited for too long": ({"providers": {"email": {"smtp": {"dataTimeoutSeconds": 601}}}}, "dataTimeoutSeconds"),
     "ingest by KEDA": (split({"ingest": {"autoscaling": {"kind": "keda"}}}), "/kind"),
 }
 
 
 class Refusals(unittest.TestCase):
     def test_each_combination_that_cannot_work_has_its_sentence(self):
+        everything = []
         for name, (values, sentence) in SENTENCES.items():
             with self.subTest(name):
-                self.assertIn(sentence, refusal(values))
+                told = refusal(values)
+                self.assertIn(sentence, told)
+                everything.append(told)
+        # And each sentence of the chart has its case, here or in a test of its own.
+        template = (CHART / "templates" / "_validate.tpl").read_text(encoding="utf-8")
+        sentences = re.findall(r'append \$faults \(?(?:printf )?"([^"]+)"', template)
+        self.assertEqual(len(sentences), template.count("append $faults"))
+        for sentence in sentences:
+            if sentence.startswith(OWN):
+                continue
+            pattern = ".+?".join(re.escape(part) for part in re.split("%[sdq]", sentence))
+            self.assertTrue(any(re.search(pattern, told) for told in everything), f"no case for: {sentence}")
 
     def test_all_faults_are_told_at_once(self):
         told = refusal(split({"postgres": {"host": ""}, "rabbitmq": {"hosts": []}}))
