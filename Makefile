@@ -58,9 +58,9 @@ fmt: ## Format Rust and proto files
 	$(BUF) format --write
 
 .PHONY: lint
-lint: ## Check formatting, proto files, documents, dependencies and code; changes nothing
+lint: ## Check formatting, proto files, documents, dependencies, chart and code; changes nothing
 	scripts/setup.sh lint
-	$(MAKE) --no-print-directory lint-fmt lint-proto lint-docs lint-deps lint-advisories lint-code
+	$(MAKE) --no-print-directory lint-fmt lint-proto lint-docs lint-deps lint-advisories lint-chart lint-code
 
 .PHONY: lint-fmt
 lint-fmt:
@@ -82,6 +82,11 @@ lint-deps:
 .PHONY: lint-advisories
 lint-advisories:
 	scripts/check_advisories.sh
+
+.PHONY: lint-chart
+lint-chart: ## Check chart, image, alerts and dashboards with real helm 4 and 3; builds the program if it is not there
+	scripts/setup.sh chart
+	scripts/chart.sh
 
 .PHONY: lint-code
 lint-code:

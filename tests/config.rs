@@ -370,6 +370,38 @@ fn an_address_that_others_can_reach_is_refused() {
     .unwrap();
 }
 
+#[test]
+fn whoever_serves_strangers_has_said_so() {
+    let open = "[server]\ngrpc_address = \"0.0.0.0:50051\"\ninsecure = true\n";
+    assert!(load(open, &[]).unwrap().server.insecure);
+    assert!(!load("", &[]).unwrap().server.insecure);
+    let named = format!(
+        "{open}[callers.orders]\nscopes = [\"read\"]\napi_key_hashes = [\"sha256:{}\"]\n",
+        "0".repeat(64)
+    );
+    let fault = refused(&named);
+    assert!(fault.contains("and there are callers"), "{fault}");
+    let fault = refused(&format!("{open}[store]\nkind = \"postgres\"\n"));
+    assert!(fault.contains("with the embedded store"), "{fault}");
+    // It opens no other door.
+    let fault = refused(&format!("{open}console_address = \"0.0.0.0:8080\"\n"));
+    assert!(fault.contains("the console asks nobody"), "{fault}");
+}
+
+#[test]
+fn health_alone_may_be_told_to_everybody() {
+    assert_eq!(load("", &[]).unwrap().server.health_address, None);
+    let config = load("[server]\nhealth_address = \"0.0.0.0:9090\"\n", &[]).unwrap();
+    let address = config.server.health_address.unwrap();
+    assert_eq!(address.to_string(), "0.0.0.0:9090");
+    let fault = refused("[server]\nhealth_address = \"here\"\n");
+    assert!(fault.contains("give an IP address and a port"), "{fault}");
+    for taken in ["127.0.0.1:50051", "127.0.0.1:8080"] {
+        let fault = refused(&format!("[server]\nhealth_address = \"{taken}\"\n"));
+        assert!(fault.contains("give it a port of its own"), "{fault}");
+    }
+}
+
 /// The commented examples of the default file, as a file.
 fn examples() -> String {
     DEFAULT_TOML

@@ -20,6 +20,8 @@ mod methods;
 mod others;
 #[path = "support/pki.rs"]
 mod pki;
+#[path = "identity/probes.rs"]
+mod probes;
 #[path = "support/program.rs"]
 mod program;
 #[path = "identity/shops.rs"]

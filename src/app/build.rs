@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
 
 use super::start_error::StartError;
 use super::stores::{HEARTBEAT_LIMIT, Opened};
@@ -72,6 +73,7 @@ pub struct Gateway {
     health: api::Health,
     grpc: SocketAddr,
     console: SocketAddr,
+    probes: Option<SocketAddr>,
     drain: Duration,
 }
 
@@ -116,6 +118,10 @@ impl Gateway {
         providers.extend(providers::outboxes(&config, &clock, &chaos)?);
         let grpc = listen(config.server.grpc_address).await?;
         let console = listen(config.server.console_address).await?;
+        let probes = match config.server.health_address {
+            Some(address) => Some(listen(address).await?),
+            None => None,
+        };
         let (grpc_address, console_address) = (
             bound(&grpc, config.server.grpc_address)?,
             bound(&console, config.server.console_address)?,
@@ -190,11 +196,27 @@ impl Gateway {
             grpc_address: grpc_address.to_string(),
             clock_note,
         };
-        running.door_tasks.spawn(console_door(
-            console,
-            parts.page(about),
-            running.doors.clone(),
-        ));
+        let page = parts.page(about);
+        let probes_address = match probes {
+            Some(listener) => {
+                let bound = listener.local_addr().ok();
+                let page = Console {
+                    pages: false,
+                    ..page.clone()
+                };
+                running.door_tasks.spawn(probes_door(
+                    listener,
+                    page,
+                    health.clone(),
+                    running.doors.clone(),
+                ));
+                bound
+            }
+            None => None,
+        };
+        running
+            .door_tasks
+            .spawn(console_door(console, page, running.doors.clone()));
         Ok(Self {
             opened,
             queue: parts.queue,
@@ -205,6 +227,7 @@ impl Gateway {
             health,
             grpc: grpc_address,
             console: console_address,
+            probes: probes_address,
             drain: parts.config.server.drain,
         })
     }
@@ -217,6 +240,11 @@ impl Gateway {
     /// Where the console is served.
     pub fn console_address(&self) -> SocketAddr {
         self.console
+    }
+
+    /// Where health and metrics alone are served, if anywhere.
+    pub fn health_address(&self) -> Option<SocketAddr> {
+        self.probes
     }
 
     /// The store, for those who look at a gateway from inside its process.
@@ -489,3 +517,17 @@ fn exposition() -> Arc<dyn Fn() -> String + Send + Sync> {
 
 /// Providers by channel.
 pub(super) type Providers = BTreeMap<Channel, Arc<dyn Provider>>;
+
+/// Health and metrics for machines that may not see the console.
+async fn probes_door(
+    listener: TcpListener,
+    page: Console,
+    health: api::Health,
+    closing: CancellationToken,
+) {
+    let pages = Routes::from(web::router(page));
+    let served = api::serve_probes(listener, pages, &health, closing.cancelled_owned());
+    if let Err(error) = served.await {
+        tracing::error!("the door of health and metrics failed: {error}");
+    }
+}

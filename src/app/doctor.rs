@@ -73,6 +73,9 @@ async fn look(config: &Config) -> Vec<Finding> {
         Finding::of("gRPC", door(config.server.grpc_address).await),
         Finding::of("console", door(config.server.console_address).await),
     ];
+    if let Some(address) = config.server.health_address {
+        findings.push(Finding::of("health", door(address).await));
+    }
     for settings in &config.providers {
         if let ProviderKind::Outbox(_) = settings.kind {
             findings.push(Finding::of(

@@ -169,6 +169,9 @@ async fn host(
     }
     cli::line(&format!("gRPC       {}", gateway.grpc_address()));
     cli::line(&format!("console    http://{}", gateway.console_address()));
+    if let Some(address) = gateway.health_address() {
+        cli::line(&format!("health     http://{address}"));
+    }
     cli::line(&format!("data       {}", data.display()));
     cli::line(&format!("templates  {templates}"));
     cli::line(&format!("callers    {callers}"));
@@ -188,6 +191,10 @@ async fn host(
 
 /// Who may call, in words.
 pub(super) fn callers(config: &Config) -> String {
+    if config.server.insecure {
+        return "not identified, INSECURE: whoever reaches the gRPC address from anywhere may do everything"
+            .to_owned();
+    }
     if config.callers.is_empty() {
         return "not identified: whoever reaches this machine's own addresses may do everything"
             .to_owned();

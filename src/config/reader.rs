@@ -236,6 +236,15 @@ impl Reader {
         })
     }
 
+    /// An address to listen on; `None` when empty.
+    pub(super) fn optional_address(&mut self, path: &str) -> Option<SocketAddr> {
+        if self.is_said(path) {
+            return self.address(path);
+        }
+        self.take(path);
+        None
+    }
+
     /// Refuses an address that other machines can reach, for this reason.
     pub(super) fn refuse_reachable(
         &mut self,

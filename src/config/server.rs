@@ -18,10 +18,14 @@ pub struct Server {
     pub grpc_address: SocketAddr,
     /// Console, health, metrics.
     pub console_address: SocketAddr,
+    /// Health and metrics alone, in the clear; `None`: only where the console is.
+    pub health_address: Option<SocketAddr>,
     /// The caller whose notifications the console shows; `None`: the first by name.
     pub console_caller: Option<String>,
     /// What gRPC is encrypted with; `None`: nothing.
     pub tls: Option<Tls>,
+    /// Whether others than this machine are served although nobody is asked who they are.
+    pub insecure: bool,
     /// Whether the interface can be asked for.
     pub reflection: bool,
     /// How long work in flight may take after SIGTERM.
@@ -35,6 +39,9 @@ impl Server {
         let console_origin = reader.origin("server.console_address");
         let grpc = reader.address("server.grpc_address");
         let console = reader.address("server.console_address");
+        let health_origin = reader.origin("server.health_address");
+        let health = reader.optional_address("server.health_address");
+        let insecure = insecure(reader, callers);
         let console_caller = console_caller(reader, callers);
         // A certificate that was given and is refused is a fault of its own.
         let wants_tls = reader.is_said("server.tls.certificate_file");
@@ -46,7 +53,7 @@ impl Server {
         );
         let (roles, grpc, console) = (roles?, grpc?, console?);
         // Without intake only health is answered there.
-        if roles.ingest {
+        if roles.ingest && insecure != Some(true) {
             refuse_strangers(reader, &grpc_origin, grpc, callers, wants_tls);
         }
         let knows_clients = tls.as_ref().is_some_and(|tls| tls.knows_clients);
@@ -69,16 +76,37 @@ impl Server {
                 "is the same as server.grpc_address; give each its own port",
             );
         }
+        if health.is_some_and(|health| same_door(health, grpc) || same_door(health, console)) {
+            reader.fault(
+                &health_origin,
+                "server.health_address",
+                "is that of another door; give it a port of its own",
+            );
+        }
         Some(Self {
             roles,
             grpc_address: grpc,
             console_address: console,
+            health_address: health,
             console_caller,
             tls,
+            insecure: insecure?,
             reflection: reflection?,
             drain: drain?,
         })
     }
+}
+
+/// `server.insecure`. Who calls is asked where callers are named, so the two contradict each other.
+fn insecure(reader: &mut Reader, callers: &[KnownCaller]) -> Option<bool> {
+    let path = "server.insecure";
+    let origin = reader.origin(path);
+    let insecure = reader.switch(path)?;
+    if insecure && !callers.is_empty() {
+        let what = "means that nobody is asked who they are, and there are callers: leave one of the two out";
+        reader.fault(&origin, path, what);
+    }
+    Some(insecure)
 }
 
 /// The caller that the console stands for.

@@ -46,16 +46,38 @@ fn nobody_else_is_served_without_callers_and_tls() {
         "{err}"
     );
 
-    // Together they are enough, and here neither is needed; the start says which it is.
-    for (address, more, words) in [
-        (EVERYWHERE, format!("{tls}{orders}"), "orders (by TLS)"),
-        (HERE, orders, "orders (without TLS, on this machine)"),
-        (HERE, String::new(), "not identified: whoever reaches"),
+    // Together they are enough, and here neither is needed, nor where the operator has said so; the start says which it is.
+    for (address, more, insecure, words) in [
+        (
+            EVERYWHERE,
+            format!("{tls}{orders}"),
+            "false",
+            "orders (by TLS)",
+        ),
+        (
+            HERE,
+            orders,
+            "false",
+            "orders (without TLS, on this machine)",
+        ),
+        (
+            HERE,
+            String::new(),
+            "false",
+            "not identified: whoever reaches",
+        ),
+        (
+            EVERYWHERE,
+            String::new(),
+            "true",
+            "not identified, INSECURE",
+        ),
     ] {
         let config = configured(folder, address, &more);
         let mut child = program()
             .args(["serve", "--config"])
             .arg(&config)
+            .env("TIDINGS_SERVER__INSECURE", insecure)
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
