@@ -26,7 +26,7 @@ impl Bare {
     pub fn of(bundle: &Bundle, template: &str, variables: &Variables) -> Option<Self> {
         let files = Files::from_archive(&bundle.archive()).ok()?;
         let mut registry = Handlebars::new();
-        for (path, text) in &files.0 {
+        for (path, text) in &files.texts {
             if let Some((Markup::Html, name)) = super::engine::name_of(path) {
                 registry.register_template_string(&name, text).ok()?;
             }
