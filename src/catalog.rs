@@ -13,6 +13,7 @@ mod check;
 pub mod choice;
 mod compile;
 pub(crate) mod compose;
+mod copies;
 mod engine;
 mod escape;
 mod finding;
@@ -43,6 +44,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use bare::Bare;
 pub use bundle::Bundle;
+pub use copies::write_copies;
 pub use finding::{CatalogError, Finding};
 pub use shop::Shop;
 

@@ -6,6 +6,10 @@ mod assets;
 mod helpers;
 #[path = "catalog_checks/inline.rs"]
 mod inline;
+#[path = "catalog_checks/limits.rs"]
+mod limits;
+#[path = "catalog_checks/mail.rs"]
+mod mail;
 #[path = "catalog_checks/mjml.rs"]
 mod mjml;
 
