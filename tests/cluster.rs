@@ -77,6 +77,8 @@ mod skew;
 mod skip;
 #[path = "support/vendor_fakes.rs"]
 mod vendor_fakes;
+#[path = "cluster/wishes.rs"]
+mod wishes;
 
 use std::time::Duration;
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 use tidings::domain::clock::Stopwatch;
 
 use crate::rows::{BETWEEN, Found, judged, run, site_with};
-use crate::site::{Wishes, ready};
+use crate::site::ready;
+use crate::wishes::Wishes;
 
 /// How long it is short of it in a long trial.
 pub(crate) const LONG: Duration = Duration::from_secs(180);

@@ -21,7 +21,7 @@ pub(crate) const NOTICES: u64 = 10_000_000;
 /// Few enough at once for a machine that is busy.
 const BATCH: u64 = 200;
 /// How long a busy machine may answer UNAVAILABLE.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Makes the letter's template, out of one whose messages end soon. To be called before a process starts.
 pub(crate) fn write_template(site: &Site) {

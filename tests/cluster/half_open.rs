@@ -8,7 +8,8 @@ use tidings::domain::clock::{Clock as _, Stopwatch, SystemClock};
 
 use crate::fault_proxy::Fault;
 use crate::rows::{BETWEEN, Found, judged, run, site_with};
-use crate::site::{Site, Wishes, ready};
+use crate::site::{Site, ready};
+use crate::wishes::Wishes;
 
 /// How long a peer stands still in a long trial: longer than every deadline.
 pub(crate) const LONG: Duration = Duration::from_secs(25);

@@ -9,7 +9,8 @@ use tidings::domain::clock::Stopwatch;
 use crate::bulk::{self, NOTICES};
 use crate::report::Run;
 use crate::rows::Found;
-use crate::site::{Site, Wishes};
+use crate::site::Site;
+use crate::wishes::Wishes;
 
 /// What a mail server takes to store a mail.
 const STORING: Duration = Duration::from_millis(100);
@@ -18,7 +19,7 @@ const BETWEEN: Duration = Duration::from_millis(50);
 /// What a busy machine may take for a notice at any time.
 const BUSY: Duration = Duration::from_millis(1_500);
 /// The longest that a notice may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The middle and the 99th of a hundred, from the call to the 250.
 #[derive(Clone, Copy, Debug)]

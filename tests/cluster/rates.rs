@@ -8,7 +8,8 @@ use crate::bulk::{self, NOTICES};
 use crate::ledger::Entry;
 use crate::report::Run;
 use crate::rows::Found;
-use crate::site::{Site, Wishes};
+use crate::site::Site;
+use crate::wishes::Wishes;
 
 /// Mails a second.
 const LIMIT: u64 = 50;

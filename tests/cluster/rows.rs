@@ -6,7 +6,8 @@ use tidings::domain::clock::Stopwatch;
 
 use crate::judge::Verdict;
 use crate::report::{self, Run};
-use crate::site::{Site, Wishes, ready};
+use crate::site::{Site, ready};
+use crate::wishes::Wishes;
 use crate::{alarm, flips, half_open, lanes, matrix, outage, partition, power, rates, rolls, skew};
 
 /// How long what a process was handing over may wait for another one, in a site whose providers answer within 5 s.

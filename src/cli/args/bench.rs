@@ -26,7 +26,7 @@ pub struct BenchOptions {
     #[arg(long, value_enum, default_value_t = BenchQueue::Memory)]
     pub queue: BenchQueue,
     /// SMTP connections of the gateway, and of smtp-source beside it.
-    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=256))]
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub connections: u16,
     /// A setting of the measured gateway, as its configuration file has it: store.postgres.writers=2. May be given several times.
     #[arg(long, value_name = "KEY=VALUE")]
