@@ -135,3 +135,44 @@ fn a_picture_is_named_where_it_can_be_found() {
         pack.finds("file/symlink", "assets/p.png");
     }
 }
+
+#[test]
+fn the_command_writes_pictures_under_their_public_names() {
+    let pack = pack();
+    let out = tempfile::tempdir().unwrap();
+    let run = || {
+        std::process::Command::new(env!("CARGO_BIN_EXE_tidings"))
+            .args(["templates", "assets"])
+            .arg(pack.folder.path())
+            .arg("--out")
+            .arg(out.path().join("public"))
+            .output()
+            .unwrap()
+    };
+    let first = run();
+    assert!(first.status.success(), "{first:?}");
+    let html = html(&pack);
+    let name = html
+        .split("/mail/")
+        .nth(1)
+        .unwrap()
+        .split('"')
+        .next()
+        .unwrap();
+    assert_eq!(
+        std::fs::read(out.path().join("public").join(name)).unwrap(),
+        PNG
+    );
+    assert!(
+        String::from_utf8_lossy(&first.stdout).contains(name),
+        "{first:?}"
+    );
+    assert!(run().status.success(), "again");
+    pack.write("assets/bad.png", "no picture");
+    let refused = run();
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(
+        String::from_utf8_lossy(&refused.stderr).contains("assets/bad.png"),
+        "{refused:?}"
+    );
+}
