@@ -19,6 +19,8 @@ mod standard;
 mod streams;
 #[path = "service/templates.rs"]
 mod templates;
+#[path = "service/variants.rs"]
+mod variants;
 
 use crate::calls::{NOON, at};
 use crate::gateway::Embedded;

@@ -19,7 +19,7 @@ pub use bench::{BenchOptions, BenchPart, BenchQueue, BenchStore};
 pub use customers::{CustomersCommand, PreferencesOptions, UpsertOptions};
 pub use operate::{RecoverOptions, UnknownCommand, Verdict};
 pub use serve::{Chaos, DemoOptions, DevOptions, DoctorOptions, MigrateOptions, ServeOptions};
-pub use templates::{Part, RenderOptions, TemplatesCommand};
+pub use templates::{AssetsOptions, Part, RenderOptions, TemplatesCommand};
 
 /// Where a gateway listens unless told otherwise.
 pub(super) const DEFAULT_ADDRESS: &str = "127.0.0.1:50051";

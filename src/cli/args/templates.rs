@@ -14,6 +14,19 @@ pub enum TemplatesCommand {
     List,
     /// Render a template with a sample or with data; nothing is sent.
     Render(RenderOptions),
+    /// Write the pictures of a folder of templates under the names that mails call them by.
+    Assets(AssetsOptions),
+}
+
+/// `tidings templates assets`
+#[derive(Clone, Debug, Args)]
+pub struct AssetsOptions {
+    /// The folder of templates.
+    #[arg(value_name = "DIR")]
+    pub templates: PathBuf,
+    /// Where to write them; put its content to base_url of [assets] in shop.toml.
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
 }
 
 /// `tidings templates render`
