@@ -4,6 +4,8 @@
 //! one. A bundle is compiled once, named by its content, and stays readable as long as somebody holds it. This module
 //! does not send, decide or store anything; [`crate::render`] is the door to filling a template.
 
+mod assemble;
+mod assets;
 mod bare;
 mod budget;
 mod bundle;
@@ -11,21 +13,26 @@ mod check;
 pub mod choice;
 mod compile;
 pub(crate) mod compose;
-mod contained;
+mod copies;
 mod engine;
 mod escape;
 mod finding;
+mod flat;
 mod format;
 mod helpers;
+mod inline;
 mod links;
 mod manifest;
 mod markup;
+mod mjml;
 mod place;
+mod plain;
 mod rules;
 mod schema;
 mod scope;
 mod shape;
 mod shop;
+mod skeleton;
 mod source;
 mod strings;
 mod toml_text;
@@ -37,6 +44,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use bare::Bare;
 pub use bundle::Bundle;
+pub use copies::write_copies;
 pub use finding::{CatalogError, Finding};
 pub use shop::Shop;
 

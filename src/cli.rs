@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use clap::{CommandFactory as _, Parser as _};
 
 mod args;
+mod assets;
 mod bar;
 mod bulk;
 mod customers;
@@ -32,11 +33,11 @@ mod templates;
 mod unknown;
 
 pub use args::{
-    BenchOptions, BenchPart, BenchQueue, BenchStore, Chaos, Cli, Command, ContentOptions,
-    CustomersCommand, DemoOptions, DevOptions, DoctorOptions, ExplainOptions, KeysCommand,
-    MigrateOptions, NotificationsCommand, Part, PreferencesOptions, RecoverOptions, RenderOptions,
-    SendOptions, ServeOptions, TailOptions, TemplatesCommand, UnknownCommand, UpsertOptions,
-    Verdict,
+    AssetsOptions, BenchOptions, BenchPart, BenchQueue, BenchStore, Chaos, Cli, Command,
+    ContentOptions, CustomersCommand, DemoOptions, DevOptions, DoctorOptions, ExplainOptions,
+    KeysCommand, MigrateOptions, NotificationsCommand, Part, PreferencesOptions, RecoverOptions,
+    RenderOptions, SendOptions, ServeOptions, TailOptions, TemplatesCommand, UnknownCommand,
+    UpsertOptions, Verdict,
 };
 
 pub use bar::Bar;

@@ -14,31 +14,31 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::domain::address::Address;
 use crate::domain::budget::Usage;
 use crate::domain::channel::{Category, Channel, Lane};
-use crate::domain::customer::{Customer, CustomerId};
+use crate::domain::customer::Customer;
 use crate::domain::decision::Decision;
 use crate::domain::filter::Filter;
 use crate::domain::id::{AttemptId, MessageId, NotificationId};
 use crate::domain::notification::{AttemptResult, Event, Message, Notification, Record};
 use crate::domain::policy::{Pause, UnknownRule};
-use crate::domain::rate::Rate;
 use crate::domain::reason::{Reason, Status};
-use crate::domain::rejection::Rejection;
 use crate::domain::shop::{CallerId, Identity, ShopId};
 
 pub mod bell;
+mod customers;
 pub mod floor;
 mod ledger;
 mod operations;
 pub mod postgres;
+mod processes;
 pub mod sqlite;
 mod sweep;
 mod witness;
 
+pub use customers::{Change, Customers, Suppression};
 pub use operations::{Operations, Recovered, Resolved, Said, Unknown, UnknownPlace};
-
+pub use processes::{Lease, LeaseRequest, Processes};
 pub use sweep::{REQUESTS_KEPT, Retention, Sweep, Swept};
 
 /// Why the store did not do it.
@@ -280,19 +280,6 @@ pub struct Query {
     pub limit: u32,
 }
 
-/// An entry of the suppression list.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Suppression {
-    /// On which channel.
-    pub channel: Channel,
-    /// Keyed hash of the address; the address itself is not kept.
-    pub digest: String,
-    /// `hard_bounce`, `complaint`, `unsubscribe`, `stop_keyword`, `manual`.
-    pub reason: String,
-    /// Since when.
-    pub create_time: Timestamp,
-}
-
 /// The ledger: notifications on their way.
 #[async_trait]
 pub trait Ledger: Send + Sync {
@@ -419,58 +406,6 @@ pub trait Lookup: Send + Sync {
     fn sequence(&self) -> tokio::sync::watch::Receiver<i64>;
 }
 
-/// A change of one customer, computed inside the store's transaction from what is there; it may run more than once.
-pub type Change = Arc<dyn Fn(Option<&Customer>) -> Result<Customer, Rejection> + Send + Sync>;
-
-/// Customers, their choices, suppressions, outcomes.
-#[async_trait]
-pub trait Customers: Send + Sync {
-    /// Changes customers, each for itself. What was planned for them and not yet handed over is decided again.
-    /// The store sets `revision` and `update_time`; a change that leaves the customer equal keeps both.
-    async fn change(
-        &self,
-        shop: &ShopId,
-        changes: Vec<(CustomerId, Change)>,
-        now: Timestamp,
-    ) -> StoreResult<Vec<Result<Customer, Rejection>>>;
-
-    /// The customers that exist among these.
-    async fn customers(&self, shop: &ShopId, ids: &[CustomerId]) -> StoreResult<Vec<Customer>>;
-
-    /// Erases a customer: profile, preferences, content; open notifications are cancelled, ended ones keep a pseudonym.
-    /// Suppressions remain as hashes. Returns how many notifications were made anonymous, `None` when there is no such customer.
-    async fn erase(
-        &self,
-        shop: &ShopId,
-        id: &CustomerId,
-        now: Timestamp,
-    ) -> StoreResult<Option<u32>>;
-
-    /// Puts an address on the suppression list; what waits for it is decided again.
-    async fn suppress(
-        &self,
-        shop: &ShopId,
-        address: &Address,
-        reason: &str,
-        now: Timestamp,
-    ) -> StoreResult<()>;
-
-    /// The suppression list, newest first.
-    async fn suppressions(&self, shop: &ShopId, limit: u32) -> StoreResult<Vec<Suppression>>;
-
-    /// Records that something happened to a customer; what waits for it is decided again.
-    async fn record_outcome(
-        &self,
-        shop: &ShopId,
-        id: &CustomerId,
-        outcome: &str,
-        now: Timestamp,
-    ) -> StoreResult<()>;
-
-    /// The pseudonym of a guest with this address: the same address always gives the same one.
-    fn guest(&self, shop: &ShopId, address: &Address) -> CustomerId;
-}
-
 /// Published template bundles, as archives.
 #[async_trait]
 pub trait Bundles: Send + Sync {
@@ -488,55 +423,6 @@ pub trait Bundles: Send + Sync {
 
     /// The archive of a bundle.
     async fn bundle(&self, shop: &ShopId, id: &str) -> StoreResult<Option<Vec<u8>>>;
-}
-
-/// A wish for leave to hand over to a provider that has a limit.
-#[derive(Clone, Debug)]
-pub struct LeaseRequest {
-    /// Which, under a name that all processes have for it.
-    pub provider: String,
-    /// Its limit.
-    pub rate: Rate,
-    /// For whom, at least.
-    pub lane: Lane,
-    /// For how many messages; no more than a slice is given.
-    pub permits: u32,
-}
-
-/// The answer to a [`LeaseRequest`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lease {
-    /// Leave for so many, one after the other at the rate's interval.
-    Given {
-        /// How many.
-        permits: u32,
-        /// When the first, seen from now; it may be a little past.
-        first: SignedDuration,
-    },
-    /// None for this lane yet; to be asked for again after this time.
-    NotBefore(Duration),
-}
-
-/// The processes that share a store; an embedded one has no other.
-#[async_trait]
-pub trait Processes: Send + Sync {
-    /// Leases leave to hand over to a provider. Over all processes it is never more than the rate allows, see
-    /// [`crate::domain::rate`]; by the store's clock, so what a dead process had leased is of no matter once its time is over.
-    async fn lease(&self, request: LeaseRequest) -> StoreResult<Lease> {
-        let (permits, first) = (request.permits, SignedDuration::ZERO);
-        Ok(Lease::Given { permits, first })
-    }
-
-    /// Says that this process is alive, by the store's clock, and answers with what that showed; an embedded store has none. Who is
-    /// silent for long is taken for dead by [`Ledger::take_over`].
-    async fn beat(&self) -> StoreResult<Option<Timestamp>> {
-        Ok(None)
-    }
-
-    /// Makes room ahead for what will end in the next months; to be called daily. What finds no room made for it is stored all the same.
-    async fn make_room(&self, _now: Timestamp) -> StoreResult<()> {
-        Ok(())
-    }
 }
 
 /// A whole store.

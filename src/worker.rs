@@ -1,5 +1,5 @@
-//! L4: from the queue to the provider. For each job: read, fill, pass the provider's gate (its limit, its breaker), claim, hand over, settle, acknowledge,
-//! in this order. The claim comes directly before the first byte and checks everything once more; nothing is acknowledged before
+//! L4: from the queue to the provider. For each job: read, fill, pass the provider's gate (its limit, its breaker), claim, hand over,
+//! settle, acknowledge, in this order. The claim comes directly before the first byte and checks everything once more; nothing is acknowledged before
 //! its outcome is committed. While a gate is shut no job is taken, and one that was taken goes back.
 //!
 //! A panic costs its own message one attempt and nothing else. Before the claim nothing was sent and the same would happen again:
@@ -14,37 +14,30 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use jiff::Timestamp;
-use sha2::{Digest as _, Sha256};
-use tokio::task::JoinSet;
 
-use crate::catalog::choice::{bundle_for, locale_for};
-use crate::catalog::{Bundle, Catalog};
-use crate::domain::address::Personal;
-use crate::domain::channel::{Category, Channel, Lane};
+use crate::catalog::Catalog;
+use crate::domain::channel::{Category, Channel};
 use crate::domain::clock::Clock;
-use crate::domain::content::{Content, Outgoing};
-use crate::domain::customer::Profile;
-use crate::domain::hex::hex;
 use crate::domain::id::{Ids, chance};
 use crate::domain::notification::AttemptResult;
 use crate::domain::pulse::Pulse;
 use crate::domain::reason::Reason;
-use crate::domain::sms;
 use crate::event;
 use crate::failpoint::{self, Point};
 use crate::gate::{Gates, Leave, Turn};
 use crate::provider::{About, Handover, Provider, clean_reply};
-use crate::queue::{Consumer, Job, Queue};
-use crate::render::{Filling, Links, render};
+use crate::queue::Job;
 use crate::settle::{Tried, reply, settle};
 use crate::store::{Claim, ClaimOutcome, Ending, Settlement, Store, StoreError, Work};
 
+mod fill;
+mod pool;
+
+use fill::Filled;
+pub use pool::pools;
+
 /// How long to wait before asking a store again that did not answer.
 const STORE_PAUSE: Duration = Duration::from_millis(500);
-/// How long a worker rests after a panic outside of a job.
-const PANIC_PAUSE: Duration = Duration::from_millis(100);
-/// Behind a gate that is shut for longer a worker keeps no job that another process could do.
-const SHUT_LONG: Duration = Duration::from_secs(1);
 /// How often concluding a job that panicked is tried.
 const MOST_CONCLUSIONS: usize = 3;
 /// A message whose hand-over panics at this try or a later one is not sent again by itself.
@@ -66,50 +59,6 @@ pub struct Worker {
     pub ids: Arc<Ids>,
     /// Whether others still count on this process.
     pub pulse: Arc<Pulse>,
-}
-
-/// Starts the pools, `size` workers for each channel and lane; they end when queue and gates are closed and each has finished what it
-/// holds.
-pub async fn pools(
-    worker: &Arc<Worker>,
-    queue: &dyn Queue,
-    size: &(dyn Fn(Channel, Lane) -> usize + Send + Sync),
-) -> JoinSet<()> {
-    let mut tasks = JoinSet::new();
-    for channel in Channel::ALL {
-        for lane in Lane::ALL {
-            for _ in 0..size(*channel, *lane) {
-                let mut consumer = queue.subscribe(*channel, *lane).await;
-                let worker = worker.clone();
-                let channel = *channel;
-                let lane = *lane;
-                tasks.spawn(async move {
-                    let mut turnless = false;
-                    loop {
-                        let round = worker.round(channel, lane, consumer.as_mut(), turnless);
-                        match AssertUnwindSafe(round).catch_unwind().await {
-                            Ok(Some(worked)) => turnless = worked == Worked::NoTurn,
-                            Ok(None) => return,
-                            // Outside of a job: nothing is lost, the job that was held goes back.
-                            Err(_) => {
-                                event::task_panicked("worker");
-                                tokio::time::sleep(PANIC_PAUSE).await;
-                            }
-                        }
-                    }
-                });
-            }
-        }
-    }
-    tasks
-}
-
-/// A message with everything that its hand-over needs.
-struct Filled {
-    outgoing: Outgoing,
-    bundle: String,
-    content_hash: String,
-    sms_segments: u32,
 }
 
 /// A hand-over that has begun.
@@ -134,51 +83,6 @@ enum Worked {
 }
 
 impl Worker {
-    /// Waits for a job and does it; `None` when none will come any more. Whoever got no turn for the job before waits for one first,
-    /// so that no job lies in hands meanwhile.
-    async fn round(
-        &self,
-        channel: Channel,
-        lane: Lane,
-        consumer: &mut dyn Consumer,
-        turnless: bool,
-    ) -> Option<Worked> {
-        let mut held = None;
-        if let Some(gate) = self.gates.of(channel) {
-            let mut room = std::pin::pin!(gate.room());
-            if tokio::time::timeout(SHUT_LONG, room.as_mut())
-                .await
-                .is_err()
-            {
-                consumer.rest();
-                room.await;
-            }
-            if turnless {
-                consumer.rest();
-                held = gate.turn(lane).await;
-            }
-        }
-        if self.store.hold().borrow().is_some() {
-            consumer.rest();
-            self.rest().await;
-        }
-        let delivery = consumer.next().await?;
-        let worked = self.work(delivery.job(), held).await;
-        if worked == Worked::Done {
-            delivery.ack();
-        }
-        Some(worked)
-    }
-
-    /// Waits while the store is held, or until the gates are closed for good.
-    async fn rest(&self) {
-        let mut hold = self.store.hold();
-        tokio::select! {
-            _ = hold.wait_for(Option::is_none) => {}
-            () = self.gates.closed() => {}
-        }
-    }
-
     /// Does one job to its end, also when it panics.
     async fn work(&self, job: Job, held: Option<Turn<'_>>) -> Worked {
         let mut begun = None;
@@ -312,98 +216,6 @@ impl Worker {
         }
     }
 
-    /// Makes the bundles readable that another process has accepted or claimed this notification with.
-    async fn fetch_bundles(&self, work: &Work) {
-        let notification = &work.notification;
-        for id in [&notification.bundle, &notification.accepted_bundle] {
-            if id.is_empty() || self.catalog.bundle(id).is_some() {
-                continue;
-            }
-            let archive = loop {
-                match self.store.bundle(&notification.identity.shop, id).await {
-                    Ok(archive) => break archive,
-                    Err(error) => self.wait_for_store(&error).await,
-                }
-            };
-            // One that is not there, or is damaged, is told by what cannot be filled.
-            if let Some(archive) = archive
-                && let Err(error) = self.catalog.adopt(&archive)
-            {
-                event::templates_refused(&error);
-            }
-        }
-    }
-
-    fn fill(&self, work: &Work) -> Result<Filled, String> {
-        let bundle = bundle_for(&self.catalog, &work.notification)
-            .ok_or("the bundle that it was accepted with is gone")?;
-        let started = self.clock.now();
-        let filled = self.content(work, &bundle);
-        let took = Duration::try_from(self.clock.now().duration_since(started)).unwrap_or_default();
-        event::rendered(
-            work.message.channel,
-            &work.notification.intent.template,
-            filled.is_ok(),
-            took,
-        );
-        let content = filled?;
-
-        let sms_segments = match &content {
-            Content::Sms { text } => sms::segments(text).count,
-            Content::Email { .. } | Content::Chat { .. } => 0,
-        };
-        let attachments = match content {
-            Content::Email { .. } => work.notification.intent.attachments.clone(),
-            Content::Sms { .. } | Content::Chat { .. } => Vec::new(),
-        };
-        let outgoing = Outgoing {
-            message: work.message.id,
-            notification: work.notification.id,
-            address: work.message.address.clone(),
-            recipient_name: full_name(&work.customer.profile),
-            category: work.notification.category,
-            template: work.notification.intent.template.clone(),
-            content,
-            attachments,
-        };
-        let fingerprint = self
-            .providers
-            .get(&work.message.channel)
-            .map(|provider| provider.fingerprint(&outgoing))
-            .unwrap_or_default();
-        let content_hash = hex(&Sha256::digest(fingerprint));
-        Ok(Filled {
-            outgoing,
-            bundle: bundle.id().to_owned(),
-            content_hash,
-            sms_segments,
-        })
-    }
-
-    fn content(&self, work: &Work, bundle: &Bundle) -> Result<Content, String> {
-        let (intent, profile) = (&work.notification.intent, &work.customer.profile);
-        let policy = self.catalog.policy();
-        let zone = if profile.time_zone.is_empty() {
-            &policy.time_zone
-        } else {
-            &profile.time_zone
-        };
-        let filling = Filling {
-            bundle,
-            template: &intent.template,
-            channel: work.message.channel,
-            locale: locale_for(&intent.locale, &profile.locale, &policy.locale),
-            variables: &intent.variables,
-            given_name: profile.given_name.reveal(),
-            time_zone: zone,
-            message_id: &work.message.id.to_string(),
-            // Signed links come with the customers' own pages; until then the shop's stand in.
-            links: Links::default(),
-            variant: &work.message.variant,
-        };
-        render(&filling).map_err(|error| error.to_string())
-    }
-
     async fn cannot_fill(&self, work: &Work, sentence: &str) -> Worked {
         event::render_failed(work.message.id, work.notification.id, sentence);
         let ending = Ending::Failed {
@@ -471,12 +283,6 @@ fn not_heard_of() -> Handover {
         about: About::Message,
         reply: "nothing was sent: the store has not heard of this process for too long".into(),
     }
-}
-
-/// As it stands in the address line of a mail.
-fn full_name(profile: &Profile) -> Personal {
-    let names = [profile.given_name.reveal(), profile.family_name.reveal()];
-    Personal::new(names.join(" ").trim())
 }
 
 fn settlement(begun: &Begun, ending: Ending, reply: String, now: Timestamp) -> Settlement {

@@ -3,6 +3,8 @@
 
 mod support {
     pub(crate) mod program;
+    #[expect(dead_code, reason = "shared with tests that use more of it")]
+    pub(crate) mod skip;
 }
 
 use std::path::Path;
@@ -11,6 +13,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use support::program::{field, program, run};
+use support::skip::skip;
 use tempfile::TempDir;
 use tidings::domain::clock::Stopwatch;
 
@@ -93,6 +96,39 @@ fn accepts_add_up_with_what_the_gateway_holds() {
         notes.contains("DEBUG BUILD") && notes.contains("--quick"),
         "{notes}"
     );
+    assert!(is_empty(folder.path()), "the data was left behind");
+}
+
+/// Each part of a run over servers of its own is there with its cost, and nothing of them is left.
+#[test]
+fn a_run_over_servers_tells_what_a_message_costs_each_of_them() {
+    let folder = TempDir::new().unwrap();
+    let servers = ["--store", "postgres", "--queue", "rabbitmq"];
+    let (code, out, err) = run(program()
+        .args(["bench", "delivery", "--seconds", "1", "--quick", "--json"])
+        .args(servers)
+        .arg("--data")
+        .arg(folder.path()));
+    if err.contains("not installed") {
+        return skip(&err);
+    }
+    assert_eq!(code, 0, "{err}");
+    let report: Value = serde_json::from_str(&out).unwrap();
+    let figures = figures(&report, "delivery");
+    let figure = named(&figures, "delivery");
+    for part in ["gateway", "postgres", "rabbitmq", "sink"] {
+        let cost = figure["cpu_ms_a_message"][part].as_f64();
+        assert!(cost.is_some_and(|cost| cost > 0.0), "{part}: {figure}");
+    }
+    // A message is at least a notification, a message, an attempt and their ends.
+    for (fact, least) in [("rows_a_message", 5.0), ("log_bytes_a_message", 500.0)] {
+        let cost = figure[fact].as_f64();
+        assert!(cost.is_some_and(|cost| cost > least), "{fact}: {figure}");
+    }
+    for name in ["delivery", "smtp-source", "broker.floor"] {
+        let value = named(&figures, name)["value"].as_f64();
+        assert!(value.is_some_and(|value| value > 0.0), "{name}");
+    }
     assert!(is_empty(folder.path()), "the data was left behind");
 }
 

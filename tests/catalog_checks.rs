@@ -1,5 +1,18 @@
 //! Every check of the template repository, each with a folder that breaks it, and live reload.
 
+#[path = "catalog_checks/assets.rs"]
+mod assets;
+#[path = "catalog_checks/helpers.rs"]
+mod helpers;
+#[path = "catalog_checks/inline.rs"]
+mod inline;
+#[path = "catalog_checks/limits.rs"]
+mod limits;
+#[path = "catalog_checks/mail.rs"]
+mod mail;
+#[path = "catalog_checks/mjml.rs"]
+mod mjml;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -344,6 +357,34 @@ fn manifest_and_policy_agree() {
         pack.replace(&path, from, to);
         let found = pack.finds(rule, &path);
         assert!(found.line > 0 || rule == "vars/undeclared", "{found}");
+    }
+    for (variants, sentence) in [
+        (
+            "[[variants]]\nname = \"a\"\nweight = 5\n[[variants]]\nname = \"holdout\"\nweight = 5\n",
+            "relationship and marketing",
+        ),
+        (
+            "[[variants]]\nname = \"holdout\"\nweight = 5\n",
+            "everybody",
+        ),
+        (
+            "[[variants]]\nname = \"a\"\nweight = 5\n[[variants]]\nname = \"a\"\nweight = 5\n",
+            "different names",
+        ),
+        (
+            "[[variants]]\nname = \"a b\"\nweight = 5\n",
+            "different names",
+        ),
+        ("[[variants]]\nname = \"a\"\nweight = 1000001\n", "at most"),
+        ("[experiment]\nsalt = \"x\"\n", "no [[variants]]"),
+    ] {
+        let pack = Pack::new();
+        pack.replace(&path, "[fallbacks]", &format!("{variants}[fallbacks]"));
+        let error = pack.open().unwrap_err().to_string();
+        assert!(
+            error.contains("ab/weights") && error.contains(sentence),
+            "{error}"
+        );
     }
     let pack = Pack::new();
     pack.message("variants/z/sms.txt.hbs", "x");

@@ -124,6 +124,7 @@ async fn measure(plan: &Plan, options: &BenchOptions, report: &mut Report) -> Re
             BenchPart::Delivery => delivery::run(plan, report).await?,
             BenchPart::Decide => pure::decide(plan, report).await?,
             BenchPart::Render => pure::fill(plan, report).await?,
+            BenchPart::Templates => pure::load(plan, report).await?,
             BenchPart::Memory => memory::run(plan, report).await?,
             BenchPart::Stored => stored::run(plan, report).await?,
             // It stands for the others.

@@ -1,4 +1,4 @@
-//! A mail's HTML filled by handlebars alone, to compare rendering with: the same layout, partials and template, and the plain value
+//! A mail's HTML filled by handlebars alone, to compare rendering with: the same compiled template, and the plain value
 //! where a helper would find words or format money and days. Nothing is bounded, and nothing of it is ever sent.
 
 use handlebars::{
@@ -7,8 +7,7 @@ use handlebars::{
 use serde_json::{Value, json};
 
 use super::Bundle;
-use super::helpers::Markup;
-use super::source::Files;
+use super::helpers::{self, Markup};
 use crate::domain::intent::Variables;
 
 /// Helpers that stand for a value.
@@ -24,17 +23,15 @@ pub struct Bare {
 impl Bare {
     /// Compiles the HTML of `template`; `None` when the bundle has none.
     pub fn of(bundle: &Bundle, template: &str, variables: &Variables) -> Option<Self> {
-        let files = Files::from_archive(&bundle.archive()).ok()?;
+        let message = bundle.message(template)?;
+        let template = message.file(&bundle.engine, Markup::Html, "email", "en", "")?;
+        let compiled = bundle.engine.flat(Markup::Html, &template)?;
         let mut registry = Handlebars::new();
-        for (path, text) in &files.0 {
-            if let Some((Markup::Html, name)) = super::engine::name_of(path) {
-                registry.register_template_string(&name, text).ok()?;
-            }
-        }
+        registry.register_template(&template, compiled.template.clone());
+        registry.register_helper(helpers::BIND, Box::new(helpers::Bind));
         for helper in VALUES {
             registry.register_helper(helper, Box::new(value));
         }
-        let template = format!("{}/email.html.hbs", bundle.message(template)?.folder);
         let mut root = variables.0.clone();
         let shop = bundle.shop();
         root.insert("customer".into(), json!({"given_name": "Ada"}));

@@ -1,10 +1,12 @@
 //! One immutable version of the template repository, checked and compiled.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::Value;
 use unic_langid::LanguageIdentifier;
 
+use super::assets::Assets;
 use super::engine::Engine;
 use super::finding::nearest;
 use super::helpers::Markup;
@@ -25,6 +27,7 @@ pub struct Bundle {
     pub(crate) id: String,
     pub(crate) archive: Vec<u8>,
     pub(crate) shop: Shop,
+    pub(crate) assets: Assets,
     pub(crate) messages: BTreeMap<String, Message>,
     pub(crate) engine: Engine,
 }
@@ -52,10 +55,10 @@ impl Message {
         locale: &str,
         variant: &str,
     ) -> Option<String> {
-        let end = match markup {
-            Markup::Html => "html.hbs",
-            Markup::Text => "txt.hbs",
-            Markup::Markdown => "md.hbs",
+        let ends: &[&str] = match markup {
+            Markup::Html | Markup::Mjml => &["mjml", "html.hbs"],
+            Markup::Text => &["txt.hbs"],
+            Markup::Markdown => &["md.hbs"],
         };
         let language = locale.split('-').next().unwrap_or(locale);
         let mut folders = vec![self.folder.clone()];
@@ -66,11 +69,12 @@ impl Message {
             .iter()
             .flat_map(|folder| {
                 [
-                    format!("{folder}/{stem}.{locale}.{end}"),
-                    format!("{folder}/{stem}.{language}.{end}"),
-                    format!("{folder}/{stem}.{end}"),
+                    format!("{folder}/{stem}.{locale}"),
+                    format!("{folder}/{stem}.{language}"),
+                    format!("{folder}/{stem}"),
                 ]
             })
+            .flat_map(|stem| ends.iter().map(move |end| format!("{stem}.{end}")))
             .find(|name| engine.has(markup, name))
     }
 }
@@ -199,6 +203,12 @@ impl Bundle {
         self.message(key)
             .map(|message| message.samples.keys().map(String::as_str).collect())
             .unwrap_or_default()
+    }
+
+    /// The pictures of mails, under the names that mails call them by below the shop's address for them. Empty for a
+    /// bundle that came from an archive: its pictures were put there when it was new.
+    pub fn assets(&self) -> impl Iterator<Item = (String, Arc<[u8]>)> {
+        self.assets.public()
     }
 
     /// Who is speaking.

@@ -62,7 +62,7 @@ fn check_channels(bundle: &Bundle, key: &str, message: &Message, findings: &mut 
             .collect();
         if !missing.is_empty() {
             let file = match channel {
-                Channel::Email => "email.html.hbs",
+                Channel::Email => "email.mjml or email.html.hbs",
                 Channel::Sms => "sms.txt.hbs",
                 Channel::Chat => "chat.md.hbs",
             };
@@ -177,12 +177,19 @@ fn walk(bundle: &Bundle, message: &Message, findings: &mut Findings) -> BTreeSet
     for (markup, registry) in bundle.engine.registries() {
         let place = |name: &str| bundle.engine.place(markup, name);
         let none = Vec::new();
-        let allowed = if markup == Markup::Html {
+        let allowed = if matches!(markup, Markup::Html | Markup::Mjml) {
             &message.details.allow_unescaped
         } else {
             &none
         };
-        let mut walk = Walk::new(registry, &place, &message.schema, allowed, findings);
+        let mut walk = Walk::new(
+            registry,
+            &place,
+            &message.schema,
+            allowed,
+            &bundle.assets,
+            findings,
+        );
         let mut names: Vec<_> = registry
             .get_templates()
             .keys()
@@ -296,7 +303,14 @@ fn check_sample(
         Ok(Content::Email { html, text, .. })
             if elective && !(html.contains(UNSUBSCRIBE) && text.contains(UNSUBSCRIBE)) =>
         {
-            let path = format!("{}/email.html.hbs", message.folder);
+            let own = message.file(
+                &bundle.engine,
+                Markup::Html,
+                "email",
+                order.locale,
+                order.variant,
+            );
+            let path = own.unwrap_or_else(|| format!("{}/email.html.hbs", message.folder));
             findings.add("email/missing-unsubscribe", path, Spot::WHOLE, "a mail of this category holds {{url links.unsubscribe}} in HTML and text; the layouts do it where message.unsubscribe is set.");
         }
         Ok(_) => {}

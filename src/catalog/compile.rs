@@ -5,10 +5,10 @@
 
 use std::collections::BTreeMap;
 
+use super::assemble;
 use super::bundle::{Bundle, Message};
 use super::check;
-use super::contained;
-use super::engine::Engine;
+use super::engine::{Engine, name_of};
 use super::finding::{CatalogError, Findings, Spot};
 use super::helpers::Markup;
 use super::manifest::{self, Details};
@@ -92,9 +92,12 @@ fn build(
     policy: Option<&Policy>,
     findings: &mut Findings,
 ) -> Result<Bundle, CatalogError> {
-    for (path, text) in files.0.iter().filter(|(path, _)| path.ends_with(".hbs")) {
+    for (path, text) in &files.texts {
+        let Some((kind, _)) = name_of(path) else {
+            continue;
+        };
         markup::check_depth(path, text, findings);
-        if policy.is_some() && path.ends_with(".html.hbs") {
+        if policy.is_some() && matches!(kind, Markup::Html | Markup::Mjml) {
             markup::check_html(path, text, findings);
         }
     }
@@ -141,7 +144,8 @@ fn build(
         shape::check(registry, &|name| engine.place(markup, name).0, findings);
     }
     findings.check()?;
-    engine.change(contained::narrow);
+    assemble::assemble(&mut engine, files, policy.is_some(), findings);
+    findings.check()?;
 
     let mut messages = BTreeMap::new();
     for (key, (details, schema, folder)) in parts {
@@ -168,6 +172,7 @@ fn build(
         id: source::bundle_id(&archive),
         archive,
         shop,
+        assets: files.assets.clone(),
         messages,
         engine,
     })
@@ -208,7 +213,7 @@ fn read_samples(
 ) -> BTreeMap<String, Variables> {
     let prefix = format!("{folder}/samples/");
     let mut samples = BTreeMap::new();
-    for (path, text) in &files.0 {
+    for (path, text) in &files.texts {
         let Some(name) = path
             .strip_prefix(&prefix)
             .and_then(|name| name.strip_suffix(".json"))

@@ -11,6 +11,7 @@ pub use super::engine::RenderError;
 use super::escape;
 use super::format::Formats;
 use super::helpers::{Markup, Scene};
+use super::plain;
 use crate::domain::channel::{Category, Channel};
 use crate::domain::content::Content;
 use crate::domain::intent::Variables;
@@ -20,7 +21,6 @@ use crate::domain::sms;
 const SUBJECT_MAX_CHARS: usize = 255;
 /// Discord's limit.
 const CHAT_MAX_CHARS: usize = 2_000;
-const TEXT_WIDTH_COLUMNS: usize = 78;
 
 /// What is to be filled, for whom.
 #[derive(Debug, Clone, Copy)]
@@ -95,7 +95,7 @@ impl Composer<'_> {
         };
         let text = match self.body(Markup::Text, "email", &context)? {
             Some(text) => text,
-            None => html2text::from_read(html.as_bytes(), TEXT_WIDTH_COLUMNS).map_err(|_| {
+            None => plain::of_html(&html).ok_or_else(|| {
                 RenderError::whole(
                     &self.message.folder,
                     "no text part can be made from the HTML; add email.txt.hbs",
@@ -187,6 +187,8 @@ impl Composer<'_> {
             formats: &self.formats,
             budget: &self.budget,
             markup,
+            assets_url: &self.bundle.shop.assets_url,
+            assets: &self.bundle.assets,
         };
         self.bundle.engine.fill(name, context, &scene)
     }

@@ -11,6 +11,7 @@ use handlebars::{Context, Handlebars, RenderContext, RenderErrorReason, Renderab
 
 use super::budget::{Counted, Page};
 use super::finding::{Findings, Spot};
+use super::flat::Flat;
 use super::helpers::{self, Markup, Scene};
 use super::source::Files;
 
@@ -54,23 +55,50 @@ impl RenderError {
 #[derive(Debug)]
 pub(crate) struct Engine {
     registries: BTreeMap<Markup, Handlebars<'static>>,
+    /// The file of each template.
+    paths: BTreeMap<(Markup, String), String>,
     /// Where templates stand that have no file of their own.
     spots: BTreeMap<String, Spot>,
+    /// What is filled: templates with their includes in place, MJML as HTML, CSS in its elements.
+    flat: BTreeMap<(Markup, String), Flat>,
 }
 
 impl Engine {
-    /// Compiles all `.hbs` files; what is wrong is added to the findings.
+    /// Compiles all `.hbs` and `.mjml` files; what is wrong is added to the findings.
     pub(crate) fn compile(files: &Files, findings: &mut Findings) -> Self {
         let mut engine = Self {
             registries: helpers::registries(),
+            paths: BTreeMap::new(),
             spots: BTreeMap::new(),
+            flat: BTreeMap::new(),
         };
-        for (path, text) in &files.0 {
+        for (path, text) in &files.texts {
             if let Some((markup, name)) = name_of(path) {
                 engine.add(markup, &name, text, path, Spot::WHOLE, findings);
             }
         }
+        engine.lend_partials();
         engine
+    }
+
+    /// MJML may include partials that are HTML, where it has none of the same name.
+    fn lend_partials(&mut self) {
+        let lent: Vec<_> = self
+            .registry(Markup::Html)
+            .into_iter()
+            .flat_map(Handlebars::get_templates)
+            .filter(|(name, _)| !name.contains('/') && *name != LAYOUT)
+            .filter(|(name, _)| !self.has(Markup::Mjml, name))
+            .map(|(name, template)| (name.clone(), template.clone()))
+            .collect();
+        for (name, template) in lent {
+            if let Some(path) = self.paths.get(&(Markup::Html, name.clone())).cloned() {
+                self.paths.insert((Markup::Mjml, name.clone()), path);
+            }
+            if let Some(registry) = self.registries.get_mut(&Markup::Mjml) {
+                registry.register_template(&name, template);
+            }
+        }
     }
 
     /// Compiles one more that stands at `spot` of `path`.
@@ -86,6 +114,8 @@ impl Engine {
         if spot.line > 0 {
             self.spots.insert(name.to_owned(), spot);
         }
+        self.paths
+            .insert((markup, name.to_owned()), path.to_owned());
         let Some(registry) = self.registries.get_mut(&markup) else {
             return;
         };
@@ -115,11 +145,6 @@ impl Engine {
         }
     }
 
-    /// Changes what was compiled, one registry after the other.
-    pub(crate) fn change(&mut self, change: impl FnMut(&mut Handlebars<'static>)) {
-        self.registries.values_mut().for_each(change);
-    }
-
     pub(crate) fn registry(&self, markup: Markup) -> Option<&Handlebars<'static>> {
         self.registries.get(&markup)
     }
@@ -133,12 +158,30 @@ impl Engine {
     pub(crate) fn has(&self, markup: Markup, name: &str) -> bool {
         self.registry(markup)
             .is_some_and(|registry| registry.has_template(name))
+            || self.flat.contains_key(&(markup, name.to_owned()))
+    }
+
+    /// From now on this is what is filled under that name.
+    pub(crate) fn put(&mut self, markup: Markup, name: &str, flat: Flat) {
+        self.flat.insert((markup, name.to_owned()), flat);
+    }
+
+    /// What is filled under that name, when its includes are in place.
+    pub(crate) fn flat(&self, markup: Markup, name: &str) -> Option<&Flat> {
+        self.flat.get(&(markup, name.to_owned()))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn forget_flat(&mut self) {
+        self.flat.clear();
     }
 
     /// The file of a template's name, and where it starts when it is a part of that file.
     pub(crate) fn place(&self, markup: Markup, name: &str) -> (String, Spot) {
         let spot = self.spots.get(name).copied().unwrap_or(Spot::WHOLE);
-        (path_of(markup, name), spot)
+        let known = self.paths.get(&(markup, name.to_owned()));
+        let path = known.map_or(name, String::as_str);
+        (path.split('#').next().unwrap_or(path).to_owned(), spot)
     }
 
     /// Fills one template.
@@ -148,13 +191,17 @@ impl Engine {
         context: &Context,
         scene: &Scene<'_>,
     ) -> Result<String, RenderError> {
-        let (file, start) = self.place(scene.markup, name);
-        let registry = self.registry(scene.markup);
-        let Some((registry, template)) =
-            registry.and_then(|registry| Some((registry, registry.get_template(name)?)))
-        else {
+        let flat = self.flat(scene.markup, name);
+        let found = self.registry(scene.markup).and_then(|registry| {
+            let template = match flat {
+                Some(flat) => &flat.template,
+                None => registry.get_template(name)?,
+            };
+            Some((registry, template))
+        });
+        let Some((registry, template)) = found else {
             return Err(RenderError::whole(
-                file,
+                self.place(scene.markup, name).0,
                 "there is no such template in the bundle",
             ));
         };
@@ -171,21 +218,15 @@ impl Engine {
         }));
         match result {
             Ok(Ok(())) => Ok(page.0),
-            Ok(Err(error)) => Err(self.explain(scene.markup, &error, file, start)),
+            Ok(Err(error)) => Err(self.explain(scene.markup, &error, name)),
             Err(_) => Err(RenderError::whole(
-                file,
+                self.place(scene.markup, name).0,
                 "the template engine failed on this message; simplify the template",
             )),
         }
     }
 
-    fn explain(
-        &self,
-        markup: Markup,
-        error: &handlebars::RenderError,
-        file: String,
-        start: Spot,
-    ) -> RenderError {
+    fn explain(&self, markup: Markup, error: &handlebars::RenderError, name: &str) -> RenderError {
         let sentence = match error.reason() {
             RenderErrorReason::MissingVariable(Some(name)) => {
                 format!(
@@ -208,17 +249,7 @@ impl Engine {
             }
             _ => "the template does not fit these variables".to_owned(),
         };
-        let (file, inner) = error
-            .template_name
-            .as_ref()
-            .map_or((file, start), |name| self.place(markup, name));
-        let line = error.line_no.unwrap_or_default();
-        let column = error.column_no.unwrap_or_default();
-        let spot = if inner.line > 0 {
-            inner
-        } else {
-            Spot { line, column }
-        };
+        let (file, spot) = self.blame(markup, error, name);
         RenderError {
             file,
             line: spot.line,
@@ -226,38 +257,47 @@ impl Engine {
             sentence,
         }
     }
+
+    /// The file and the place of an error in the template of that name, or in what it includes.
+    fn blame(&self, markup: Markup, error: &handlebars::RenderError, name: &str) -> (String, Spot) {
+        let name = error.template_name.as_deref().unwrap_or(name);
+        let line = error.line_no.unwrap_or_default();
+        if let Some(flat) = self.flat(markup, name)
+            && let Some(origin) = flat.origin(line)
+        {
+            return (origin.path.to_string(), origin.spot);
+        }
+        let (file, start) = self.place(markup, name);
+        let column = error.column_no.unwrap_or_default();
+        let spot = if start.line > 0 {
+            start
+        } else {
+            Spot { line, column }
+        };
+        (file, spot)
+    }
 }
+
+/// The name of every layout.
+const LAYOUT: &str = "layout";
 
 /// The kind and the name of a template file: partials and layouts are called by bare names, others by their path.
 pub(crate) fn name_of(path: &str) -> Option<(Markup, String)> {
-    let stem = path.strip_suffix(".hbs")?;
     let (stem, markup) = [
-        (".html", Markup::Html),
-        (".txt", Markup::Text),
-        (".md", Markup::Markdown),
+        (".html.hbs", Markup::Html),
+        (".mjml.hbs", Markup::Mjml),
+        (".mjml", Markup::Mjml),
+        (".txt.hbs", Markup::Text),
+        (".md.hbs", Markup::Markdown),
     ]
     .into_iter()
-    .find_map(|(end, markup)| Some((stem.strip_suffix(end)?, markup)))?;
+    .find_map(|(end, markup)| Some((path.strip_suffix(end)?, markup)))?;
     let name = match (path.split_once('/'), stem.split_once('/')) {
-        (Some(("layouts", _)), _) => "layout".to_owned(),
+        (Some(("layouts", _)), _) => LAYOUT.to_owned(),
         (Some(("partials", _)), Some((_, name))) => name.to_owned(),
         _ => path.to_owned(),
     };
     Some((markup, name))
-}
-
-fn path_of(markup: Markup, name: &str) -> String {
-    let end = match markup {
-        Markup::Html => "html",
-        Markup::Text => "txt",
-        Markup::Markdown => "md",
-    };
-    match (name, markup) {
-        ("layout", Markup::Markdown) => "layouts/chat.md.hbs".to_owned(),
-        ("layout", _) => format!("layouts/email.{end}.hbs"),
-        _ if name.contains('/') => name.split('#').next().unwrap_or(name).to_owned(),
-        _ => format!("partials/{name}.{end}.hbs"),
-    }
 }
 
 /// The parser's own words, without its drawing of the place.

@@ -85,6 +85,22 @@ impl Spot {
             column: column.chars().count() + 1,
         }
     }
+
+    /// The byte offset of the place in that text.
+    pub(crate) fn offset(self, text: &str) -> usize {
+        let line_start: usize = text
+            .split_inclusive('\n')
+            .take(self.line.saturating_sub(1))
+            .map(str::len)
+            .sum();
+        let line = text.get(line_start..).unwrap_or_default();
+        let column: usize = line
+            .chars()
+            .take(self.column.saturating_sub(1))
+            .map(char::len_utf8)
+            .sum();
+        line_start + column
+    }
 }
 
 /// Collects findings; the same thing is told once.
@@ -112,6 +128,11 @@ impl Findings {
         if self.0.len() < Self::MAX && !self.0.contains(&finding) {
             self.0.push(finding);
         }
+    }
+
+    /// What was found, in the order of finding.
+    pub(crate) fn take(&mut self) -> Vec<Finding> {
+        std::mem::take(&mut self.0)
     }
 
     /// Nothing was found, or the error.

@@ -14,6 +14,7 @@ use icu::datetime::input::{Date as IcuDate, Time as IcuTime};
 use icu::datetime::{DateTimeFormatter, NoCalendarFormatter, fieldsets};
 use icu::decimal::DecimalFormatter;
 use icu::locale::Locale;
+use icu::plurals::{PluralCategory, PluralRules};
 use icu_experimental::dimension::currency::CurrencyType;
 use icu_experimental::dimension::currency::formatter::CurrencyFormatter;
 use jiff::Timestamp;
@@ -21,8 +22,12 @@ use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
+mod pattern;
+
 /// More digits than any shop sells for.
 const DIGITS_MAX: usize = 40;
+/// A number of this size counts milliseconds since 1970: in seconds it would be the year 5138.
+const MILLIS_MIN: u64 = 100_000_000_000;
 
 /// How a language writes things, in a zone.
 #[derive(Debug)]
@@ -100,6 +105,21 @@ impl Formats {
         Ok(formatter.format(&number).to_string())
     }
 
+    /// The form of a word that the language uses with this number: `one`, `few`, `other`.
+    pub(crate) fn plural(&self, number: &Value) -> Result<&'static str, String> {
+        let number = decimal(number)?;
+        let rules = PluralRules::try_new_cardinal((&self.locale).into())
+            .map_err(|error| format!("no plurals of this language are known ({error})"))?;
+        Ok(match rules.category_for(&number) {
+            PluralCategory::Zero => "zero",
+            PluralCategory::One => "one",
+            PluralCategory::Two => "two",
+            PluralCategory::Few => "few",
+            PluralCategory::Many => "many",
+            PluralCategory::Other => "other",
+        })
+    }
+
     /// The day of a date or an instant, in the zone.
     pub(crate) fn date(&self, value: &Value, length: Length) -> Result<String, String> {
         let date = self.local(value)?.date();
@@ -136,73 +156,22 @@ impl Formats {
         Ok(formatter.format(&time).to_string())
     }
 
-    /// A date by a pattern such as `DD MMMM YYYY`, as `formatDate` of other mail services takes it.
-    pub(crate) fn pattern(&self, value: &Value, pattern: &str) -> Result<String, String> {
-        const TOKENS: [&str; 14] = [
-            "YYYY", "MMMM", "MMM", "MM", "DD", "YY", "HH", "hh", "mm", "ss", "M", "D", "h", "A",
-        ];
-        let local = self.local(value)?;
-        let mut text = String::new();
-        let mut rest = pattern;
-        while let Some(first) = rest.chars().next() {
-            let token = TOKENS.into_iter().find(|token| rest.starts_with(token));
-            match token {
-                Some(token) => text.push_str(&self.token(token, local)?),
-                None => text.push(first),
-            }
-            rest = rest
-                .get(token.map_or(first.len_utf8(), str::len)..)
-                .unwrap_or_default();
-        }
-        Ok(text)
-    }
-
-    fn token(&self, token: &str, local: DateTime) -> Result<String, String> {
-        let hour12 = match local.hour() % 12 {
-            0 => 12,
-            hour => hour,
-        };
-        Ok(match token {
-            "YYYY" => format!("{:04}", local.year()),
-            "YY" => format!("{:02}", local.year() % 100),
-            "MMMM" => self.month(local.date(), fieldsets::M::long())?,
-            "MMM" => self.month(local.date(), fieldsets::M::medium())?,
-            "MM" => format!("{:02}", local.month()),
-            "DD" => format!("{:02}", local.day()),
-            "HH" => format!("{:02}", local.hour()),
-            "hh" => format!("{hour12:02}"),
-            "mm" => format!("{:02}", local.minute()),
-            "ss" => format!("{:02}", local.second()),
-            "M" => local.month().to_string(),
-            "D" => local.day().to_string(),
-            "h" => hour12.to_string(),
-            _ => if local.hour() < 12 { "AM" } else { "PM" }.to_owned(),
-        })
-    }
-
-    fn month(&self, date: Date, fields: fieldsets::M) -> Result<String, String> {
-        let date = IcuDate::try_new_iso(
-            date.year().into(),
-            unsigned(date.month()),
-            unsigned(date.day()),
-        )
-        .map_err(|_| "there is no such day".to_owned())?;
-        let formatter =
-            DateTimeFormatter::try_new((&self.locale).into(), fields).map_err(|error| {
-                format!("no way to write months in this language is known ({error})")
-            })?;
-        Ok(formatter.format(&date).to_string())
-    }
-
-    /// A date, a date with time, an instant with its offset, or seconds since 1970.
     fn local(&self, value: &Value) -> Result<DateTime, String> {
+        self.local_in(value, &self.zone)
+    }
+
+    /// A date, a date with time, an instant with its offset, or seconds or milliseconds since 1970.
+    fn local_in(&self, value: &Value, zone: &TimeZone) -> Result<DateTime, String> {
         let fail =
             || "a date is text such as \"2026-11-25\" or \"2026-11-25T09:30:00Z\"".to_owned();
-        let zoned = |instant: Timestamp| instant.to_zoned(self.zone.clone()).datetime();
-        if let Some(seconds) = value.as_i64() {
-            return Timestamp::from_second(seconds)
-                .map(zoned)
-                .map_err(|_| fail());
+        let zoned = |instant: Timestamp| instant.to_zoned(zone.clone()).datetime();
+        if let Some(number) = value.as_i64() {
+            let instant = if number.unsigned_abs() >= MILLIS_MIN {
+                Timestamp::from_millisecond(number)
+            } else {
+                Timestamp::from_second(number)
+            };
+            return instant.map(zoned).map_err(|_| fail());
         }
         let text = value
             .as_str()
@@ -353,12 +322,6 @@ mod tests {
             formats("en")
                 .date(&json!("2026-02-30"), Length::Long)
                 .is_err()
-        );
-        assert_eq!(
-            formats("de")
-                .pattern(&instant, "DD. MMMM YYYY, HH:mm")
-                .unwrap(),
-            "23. November 2026, 00:30"
         );
     }
 

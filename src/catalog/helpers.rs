@@ -1,8 +1,10 @@
 //! The helpers that templates may call: words, money, days, links, comparisons, and a loop that keeps to the budget.
 //!
-//! SendGrid's names work where they exist (`equals`, `greaterThan`, `formatDate`, `insert`, `length`). A helper given
+//! SendGrid's names work where they exist (`equals`, `greaterThan`, `formatDate`, `insert`, `length`, and `and` and `or`
+//! as blocks). A helper given
 //! nothing is an error, never an empty place in a message. Errors name the variable, not its value.
 
+mod bind;
 mod each;
 
 use std::collections::BTreeMap;
@@ -13,14 +15,17 @@ use handlebars::{
 };
 use serde_json::Value;
 
+use super::assets::Assets;
 use super::budget::Budget;
 use super::escape;
 use super::format::{Formats, Length};
 use super::links;
 use super::strings::Words;
 
+pub(crate) use bind::{Bind, NAME as BIND};
+
 /// Every helper that a template may call.
-pub(crate) const NAMES: [&str; 28] = [
+pub(crate) const NAMES: [&str; 31] = [
     "t",
     "money",
     "date",
@@ -31,6 +36,9 @@ pub(crate) const NAMES: [&str; 28] = [
     "length",
     "formatDate",
     "insert",
+    "plural",
+    "phone",
+    "asset",
     "equals",
     "notEquals",
     "greaterThan",
@@ -59,6 +67,8 @@ pub(crate) fn is_known(name: &str) -> bool {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Markup {
     Html,
+    /// Becomes HTML when the bundle is built; nothing is filled from it.
+    Mjml,
     Text,
     Markdown,
 }
@@ -70,13 +80,16 @@ pub(crate) struct Scene<'a> {
     pub(crate) formats: &'a Formats,
     pub(crate) budget: &'a Budget,
     pub(crate) markup: Markup,
+    /// Where pictures stand, and their names there.
+    pub(crate) assets_url: &'a str,
+    pub(crate) assets: &'a Assets,
 }
 
 type Run = fn(&Scene<'_>, &Helper<'_>) -> Result<Value, String>;
 
 /// Makes the helpers known to one rendering.
 pub(crate) fn register<'reg: 'rc, 'rc>(rc: &mut RenderContext<'reg, 'rc>, scene: &'rc Scene<'rc>) {
-    let values: [(&str, Run); 9] = [
+    let values: [(&str, Run); 12] = [
         ("t", words),
         ("money", money),
         ("date", date),
@@ -86,6 +99,9 @@ pub(crate) fn register<'reg: 'rc, 'rc>(rc: &mut RenderContext<'reg, 'rc>, scene:
         ("len", length),
         ("length", length),
         ("insert", insert),
+        ("plural", plural),
+        ("phone", phone),
+        ("asset", asset),
     ];
     for (name, run) in values {
         rc.register_local_helper(name, Box::new(Plain { scene, run }));
@@ -105,6 +121,7 @@ pub(crate) fn register<'reg: 'rc, 'rc>(rc: &mut RenderContext<'reg, 'rc>, scene:
     }
     rc.register_local_helper("url", Box::new(Link { scene }));
     rc.register_local_helper("each", Box::new(each::Each { scene }));
+    rc.register_local_helper(BIND, Box::new(Bind));
 }
 
 fn fault(sentence: String) -> RenderError {
@@ -191,10 +208,53 @@ fn format_date(scene: &Scene<'_>, helper: &Helper<'_>) -> Result<Value, String> 
         .as_str()
         .filter(|pattern| pattern.len() <= 64);
     let pattern = pattern.ok_or("the pattern is text such as 'DD MMMM YYYY'")?;
+    let zone = match helper.param(2).map(handlebars::PathAndJson::value) {
+        Some(zone) => Some(
+            zone.as_str()
+                .ok_or("the time zone is text such as '-0800'")?,
+        ),
+        None => None,
+    };
     scene
         .formats
-        .pattern(given(helper, 0)?, pattern)
+        .pattern(given(helper, 0)?, pattern, zone)
         .map(Value::String)
+}
+
+/// `{{plural count 'item' 'items'}}`, or by the names of CLDR: `{{plural count one='…' few='…' other='…'}}`.
+fn plural(scene: &Scene<'_>, helper: &Helper<'_>) -> Result<Value, String> {
+    let form = scene.formats.plural(given(helper, 0)?)?;
+    let named = |name: &str| helper.hash_get(name).map(handlebars::PathAndJson::value);
+    let position = if form == "one" { 1 } else { 2 };
+    named(form)
+        .or_else(|| named("other"))
+        .or_else(|| helper.param(position).map(handlebars::PathAndJson::value))
+        .filter(|word| word.is_string())
+        .cloned()
+        .ok_or_else(|| format!("the form {form:?} is missing; write one='…' other='…'"))
+}
+
+/// The public address of a picture.
+fn asset(scene: &Scene<'_>, helper: &Helper<'_>) -> Result<Value, String> {
+    let name = given(helper, 0)?.as_str().unwrap_or_default();
+    let public = scene.assets.public_name(name);
+    let public = public.ok_or("there is no such picture in assets/")?;
+    Ok(Value::String(format!("{}/{public}", scene.assets_url)))
+}
+
+/// A number in E.164 (`+4940123456`) the way people write it: `+49 40 123456`.
+fn phone(_: &Scene<'_>, helper: &Helper<'_>) -> Result<Value, String> {
+    let fail = || "is not a phone number that begins with + and its country".to_owned();
+    let text = given(helper, 0)?
+        .as_str()
+        .filter(|text| text.len() <= 32 && text.starts_with('+'))
+        .ok_or_else(fail)?;
+    let number = phonenumber::parse(None, text).map_err(|_| fail())?;
+    let written = number
+        .format()
+        .mode(phonenumber::Mode::International)
+        .to_string();
+    Ok(Value::String(written))
 }
 
 fn length(_: &Scene<'_>, helper: &Helper<'_>) -> Result<Value, String> {
@@ -242,7 +302,7 @@ impl HelperDef for Link<'_> {
         let link = match self.scene.markup {
             // Inside a text that is escaped once more: nothing may be left to escape.
             Markup::Markdown => escape::link_in_markdown(link, "()<>[]\\*_~`|"),
-            Markup::Html | Markup::Text => link.to_owned(),
+            Markup::Html | Markup::Mjml | Markup::Text => link.to_owned(),
         };
         Ok(ScopedJson::Derived(Value::String(link)))
     }
@@ -259,8 +319,8 @@ impl HelperDef for Link<'_> {
         let text = match self.scene.markup {
             // `[words](link)`: escaping would change the link, so what could end it is percent-encoded.
             Markup::Markdown => escape::link_in_markdown(link, "()<>[]\\"),
-            Markup::Html | Markup::Text if rc.is_disable_escape() => link.to_owned(),
-            Markup::Html | Markup::Text => registry.get_escape_fn()(link),
+            Markup::Html | Markup::Mjml | Markup::Text if rc.is_disable_escape() => link.to_owned(),
+            Markup::Html | Markup::Mjml | Markup::Text => registry.get_escape_fn()(link),
         };
         rc.set_content_produced(true);
         rc.set_trailing_newline(false);
@@ -328,7 +388,7 @@ fn number_of(value: &Value) -> Option<f64> {
 
 /// The escaping of each kind of text.
 pub(crate) fn registries() -> BTreeMap<Markup, Handlebars<'static>> {
-    [Markup::Html, Markup::Text, Markup::Markdown]
+    [Markup::Html, Markup::Mjml, Markup::Text, Markup::Markdown]
         .into_iter()
         .map(|markup| {
             let mut registry = Handlebars::new();
@@ -338,7 +398,7 @@ pub(crate) fn registries() -> BTreeMap<Markup, Handlebars<'static>> {
                 registry.unregister_helper(helper);
             }
             match markup {
-                Markup::Html => registry
+                Markup::Html | Markup::Mjml => registry
                     .register_escape_fn(|text| handlebars::html_escape(&escape::visible(text))),
                 Markup::Text => {
                     registry.register_escape_fn(|text| escape::visible(text).into_owned());

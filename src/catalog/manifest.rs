@@ -15,6 +15,9 @@ use crate::domain::quiet_hours::{DailyWindow, Day, SendWindow};
 /// Unless the manifest says otherwise.
 const SEGMENTS_DEFAULT: u32 = 3;
 const SEGMENTS_MAX: u32 = 10;
+/// The variant that gets nothing.
+const HOLDOUT: &str = "holdout";
+const WEIGHT_MAX: u32 = 1_000_000;
 
 /// A short template with where it stands.
 #[derive(Debug, Clone)]
@@ -58,6 +61,8 @@ struct File {
     fallbacks: BTreeMap<String, FallbackFile>,
     #[serde(default)]
     variants: Vec<VariantFile>,
+    #[serde(default)]
+    experiment: ExperimentFile,
 }
 
 #[derive(Deserialize, Default)]
@@ -110,6 +115,13 @@ struct ChatFile {
 enum FallbackFile {
     Text(String),
     Locale(BTreeMap<String, String>),
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct ExperimentFile {
+    #[serde(default)]
+    salt: String,
 }
 
 #[derive(Deserialize)]
@@ -222,7 +234,7 @@ pub(crate) fn read(
             Some(_) => {}
         }
     }
-    check_variants(&file.variants, path, text, findings);
+    check_variants(&file, path, text, findings);
     let (fallbacks, locale_fallbacks) = fallbacks(file.fallbacks, path, text, shop, findings);
     Some(Details {
         preheader: file.email.preheader.as_ref().map(line),
@@ -253,6 +265,7 @@ pub(crate) fn read(
                     weight: variant.weight,
                 })
                 .collect(),
+            salt: file.experiment.salt,
         },
     })
 }
@@ -281,24 +294,37 @@ fn check_topic(file: &File, policy: &Policy, tell: &mut dyn FnMut(&'static str, 
     }
 }
 
-fn check_variants(variants: &[VariantFile], path: &str, text: &str, findings: &mut Findings) {
-    if variants.is_empty() {
-        return;
-    }
+fn check_variants(file: &File, path: &str, text: &str, findings: &mut Findings) {
+    let variants = &file.variants;
     let spot = text
         .find("[[variants]]")
         .map_or(Spot::WHOLE, |offset| Spot::of(text, offset));
-    if variants
-        .iter()
-        .map(|variant| u64::from(variant.weight))
-        .sum::<u64>()
-        == 0
-    {
-        findings.add(
-            "ab/weights",
-            path,
-            spot,
-            "the weights of the variants add up to nothing; give one of them a weight.",
+    let mut tell = |message: &str| findings.add("ab/weights", path, spot, message);
+    if variants.is_empty() {
+        if !file.experiment.salt.is_empty() {
+            tell("[experiment] has a salt but there are no [[variants]]; add them, or remove it.");
+        }
+        return;
+    }
+    let weight_of = |wanted: &dyn Fn(&VariantFile) -> bool| {
+        let weights = variants.iter().filter(|variant| wanted(variant));
+        weights
+            .map(|variant| u64::from(variant.weight))
+            .sum::<u64>()
+    };
+    let is_holdout = |variant: &VariantFile| variant.name == HOLDOUT;
+    if weight_of(&|_| true) == 0 {
+        tell("the weights of the variants add up to nothing; give one of them a weight.");
+    } else if weight_of(&|variant| !is_holdout(variant)) == 0 {
+        tell("everybody is in the group that gets nothing; give another variant a weight.");
+    }
+    if variants.iter().any(|variant| variant.weight > WEIGHT_MAX) {
+        tell("a weight is at most 1,000,000; use shares such as 45, 45 and 10.");
+    }
+    let elective = matches!(file.category, Category::Relationship | Category::Marketing);
+    if variants.iter().any(is_holdout) && !elective {
+        tell(
+            "customers need every critical and transactional message; a holdout belongs to relationship and marketing.",
         );
     }
     let mut names: Vec<_> = variants
@@ -314,12 +340,7 @@ fn check_variants(variants: &[VariantFile], path: &str, text: &str, findings: &m
                 .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
     };
     if names.len() != variants.len() || !names.iter().all(|name| tame(name)) {
-        findings.add(
-            "ab/weights",
-            path,
-            spot,
-            "variants have different names of letters, digits, '-' and '_'.",
-        );
+        tell("variants have different names of letters, digits, '-' and '_'.");
     }
 }
 

@@ -5,8 +5,10 @@
 //! handlers and anything that loads from elsewhere than an image are refused.
 
 mod html;
+mod tags;
 
 pub(crate) use html::check_html;
+pub(crate) use tags::{Piece, Tag, is_void, pieces};
 
 use super::finding::{Findings, Spot};
 

@@ -6,13 +6,15 @@ use super::finding::{Findings, Spot, nearest};
 use super::shop::Shop;
 use super::source::Files;
 
-const BODIES: [&str; 4] = [
+const BODIES: [&str; 5] = [
+    "email.mjml",
     "email.html.hbs",
     "email.txt.hbs",
     "sms.txt.hbs",
     "chat.md.hbs",
 ];
-const LAYOUTS: [&str; 3] = [
+const LAYOUTS: [&str; 4] = [
+    "layouts/email.mjml",
     "layouts/email.html.hbs",
     "layouts/email.txt.hbs",
     "layouts/chat.md.hbs",
@@ -24,7 +26,7 @@ pub(crate) struct Folders(pub(crate) BTreeMap<String, String>);
 
 impl Folders {
     pub(crate) fn of(files: &Files) -> Self {
-        let folders = files.0.keys().filter_map(|path| {
+        let folders = files.texts.keys().filter_map(|path| {
             let folder = path.strip_suffix("/message.toml")?;
             let key = folder.strip_prefix("messages/")?.replace('/', ".");
             Some((key, folder.to_owned()))
@@ -49,18 +51,38 @@ pub(crate) fn check(files: &Files, shop: &Shop, findings: &mut Findings) {
             findings.add("file/name", format!("{folder}/message.toml"), Spot::WHOLE, "folders of messages have lower-case letters, digits and '_' and begin with a letter; rename them.");
         }
     }
-    for path in files.0.keys() {
+    for path in files.texts.keys() {
         if let Err(message) = check_path(path, &folders, shop) {
             findings.add("file/unknown", path, Spot::WHOLE, message);
         }
     }
-    for path in &LAYOUTS[..2] {
-        if files.get(path).is_none() && files.0.values().any(|text| text.contains("> layout")) {
+    for (layout, end) in [
+        ("layouts/email.mjml", ".mjml"),
+        ("layouts/email.html.hbs", ".html.hbs"),
+        ("layouts/email.txt.hbs", ".txt.hbs"),
+    ] {
+        let is_used =
+            |(path, text): (&String, &String)| path.ends_with(end) && text.contains("> layout");
+        if files.get(layout).is_none() && files.texts.iter().any(is_used) {
             findings.add(
                 "file/missing",
-                *path,
+                layout,
                 Spot::WHOLE,
                 "is missing; it is the frame of every mail and holds {{> @partial-block}}.",
+            );
+        }
+    }
+    for path in files.texts.keys() {
+        let Some(stem) = path.strip_suffix(".mjml") else {
+            continue;
+        };
+        let other = format!("{stem}.html.hbs");
+        if path.starts_with("messages/") && files.get(&other).is_some() {
+            findings.add(
+                "file/double",
+                &other,
+                Spot::WHOLE,
+                format!("stands beside {path}, which is taken; remove one of them."),
             );
         }
     }
@@ -82,14 +104,15 @@ fn check_path(path: &str, folders: &Folders, shop: &Shop) -> Result<(), String> 
     }
     match path.split_once('/') {
         Some(("partials", name)) => {
-            let known = [".html.hbs", ".txt.hbs", ".md.hbs"]
+            let known = [".mjml.hbs", ".html.hbs", ".txt.hbs", ".md.hbs"]
                 .iter()
                 .find_map(|end| name.strip_suffix(end));
             known
                 .filter(|name| !name.contains(['/', '.']) && *name != "layout")
                 .map(|_| ())
                 .ok_or_else(|| {
-                    "a partial is named NAME.html.hbs, NAME.txt.hbs or NAME.md.hbs.".to_owned()
+                    "a partial is named NAME.mjml.hbs, NAME.html.hbs, NAME.txt.hbs or NAME.md.hbs."
+                        .to_owned()
                 })
         }
         Some(("i18n", name)) => check_words(name, shop),
@@ -112,6 +135,7 @@ fn check_path(path: &str, folders: &Folders, shop: &Shop) -> Result<(), String> 
                 "layouts",
                 "partials",
                 "i18n",
+                "assets",
                 "messages",
             ];
             let first = path.split('/').next().unwrap_or(path);
@@ -131,8 +155,15 @@ fn check_words(name: &str, shop: &Shop) -> Result<(), String> {
     check_locale(locale, shop)
 }
 
+/// A locale of the shop, or the language of some: `pt` speaks for `pt-BR` where that has no file of its own.
 fn check_locale(locale: &str, shop: &Shop) -> Result<(), String> {
-    if shop.locales.iter().any(|known| known == locale) {
+    let is_known = |known: &String| {
+        known == locale
+            || known
+                .split_once('-')
+                .is_some_and(|(language, _)| language == locale)
+    };
+    if shop.locales.iter().any(is_known) {
         return Ok(());
     }
     let hint = nearest(locale, shop.locales.iter().map(String::as_str));

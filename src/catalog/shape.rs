@@ -138,7 +138,7 @@ impl Shape<'_, '_> {
                 ..Size::default()
             },
             TemplateElement::HelperBlock(block) => {
-                let looped = looped || block.name.as_name() == Some("each");
+                let looped = looped || matches!(block.name.as_name(), Some("each" | "with"));
                 let mut size = Size::default();
                 for inner in [&block.template, &block.inverse].into_iter().flatten() {
                     let part = self.template(inner, name, blocks, looped);
@@ -188,7 +188,7 @@ impl Shape<'_, '_> {
                     "partial/block",
                     path,
                     spot,
-                    "{{> @partial-block}} does not stand inside {{#each}}.",
+                    "{{> @partial-block}} does not stand inside {{#each}} or {{#with}}.",
                 );
             }
             return size;

@@ -42,6 +42,8 @@ pub struct Shop {
     pub preferences_url: String,
     /// The shop's own unsubscribe page; the gateway's signed links take its place.
     pub unsubscribe_url: String,
+    /// Where the pictures of mails stand, without a slash at its end; empty: there are none.
+    pub assets_url: String,
 }
 
 #[derive(Deserialize)]
@@ -59,6 +61,13 @@ struct File {
     links: LinkFile,
     senders: BTreeMap<String, SenderFile>,
     default_senders: BTreeMap<Category, String>,
+    assets: Option<AssetFile>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AssetFile {
+    base_url: String,
 }
 
 #[derive(Deserialize)]
@@ -88,6 +97,7 @@ pub(crate) fn read(files: &Files, findings: &mut Findings) -> Option<Shop> {
     };
     let file: File = toml_text::read(PATH, text, findings)?;
     check(&file, text, findings);
+    check_assets(&file, files, text, findings);
     Some(Shop {
         name: file.name,
         url: file.url,
@@ -113,6 +123,10 @@ pub(crate) fn read(files: &Files, findings: &mut Findings) -> Option<Shop> {
         default_senders: file.default_senders,
         preferences_url: file.links.preferences,
         unsubscribe_url: file.links.unsubscribe,
+        assets_url: file
+            .assets
+            .map(|assets| assets.base_url.trim_end_matches('/').to_owned())
+            .unwrap_or_default(),
     })
 }
 
@@ -124,6 +138,25 @@ fn spot(text: &str, key: &str) -> Spot {
             line: index + 1,
             column: 1,
         })
+}
+
+/// Pictures need an address that every mail program can reach.
+fn check_assets(file: &File, files: &Files, text: &str, findings: &mut Findings) {
+    match &file.assets {
+        None if !files.assets.is_empty() => findings.add(
+            "shop/value",
+            PATH,
+            Spot::WHOLE,
+            "there are pictures in assets/ but no address for them; add [assets] base_url = \"https://…\".",
+        ),
+        Some(assets) if !assets.base_url.starts_with("https://") || super::links::checked(&assets.base_url).is_err() => findings.add(
+            "shop/value",
+            PATH,
+            spot(text, "base_url"),
+            "base_url is not an address that starts with https://.",
+        ),
+        _ => {}
+    }
 }
 
 fn check(file: &File, text: &str, findings: &mut Findings) {

@@ -11,6 +11,7 @@ use std::time::UNIX_EPOCH;
 use rust_embed::RustEmbed;
 use sha2::{Digest as _, Sha256};
 
+use super::assets::{self, Assets};
 use super::finding::{CatalogError, Findings, Spot};
 use crate::domain::hex::hex;
 
@@ -25,13 +26,16 @@ const PATH_MAX_BYTES: usize = 200;
 #[folder = "templates/"]
 struct Pack;
 
-/// The text of every file by its path.
+/// The text of every file by its path, and the pictures.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub(crate) struct Files(pub(crate) BTreeMap<String, String>);
+pub(crate) struct Files {
+    pub(crate) texts: BTreeMap<String, String>,
+    pub(crate) assets: Assets,
+}
 
 impl Files {
     pub(crate) fn get(&self, path: &str) -> Option<&str> {
-        self.0.get(path).map(String::as_str)
+        self.texts.get(path).map(String::as_str)
     }
 
     /// The pack that is compiled in.
@@ -49,7 +53,7 @@ impl Files {
     pub(crate) fn folder(root: &Path) -> Result<Self, CatalogError> {
         let mut gather = Gather::default();
         visit(root, "", 0, &mut |entry| match entry {
-            Entry::File { path, at, .. } => match read_bounded(at) {
+            Entry::File { path, at, .. } => match read_bounded(at, limit_of(&path)) {
                 Ok(bytes) => gather.file(&path, bytes),
                 Err(error) => gather.fault(
                     "file/unreadable",
@@ -84,17 +88,21 @@ impl Files {
         })?;
         let mut gather = Gather::default();
         for (path, text) in files {
-            gather.file(&path, text.into_bytes());
+            if !gather.assets.recall(&path, &text) {
+                gather.file(&path, text.into_bytes());
+            }
         }
         gather.finish()
     }
 
     /// All that belongs to a bundle: the current policy always applies, so it is not part of one.
     pub(crate) fn archive(&self) -> Vec<u8> {
+        let assets: Vec<(String, String)> = self.assets.archived().collect();
         let pinned: BTreeMap<&String, &String> = self
-            .0
+            .texts
             .iter()
             .filter(|(path, _)| *path != "policy.toml")
+            .chain(assets.iter().map(|(path, text)| (path, text)))
             .collect();
         serde_json::to_vec(&pinned).unwrap_or_default()
     }
@@ -224,7 +232,7 @@ fn visit(folder: &Path, prefix: &str, depth: usize, tell: &mut dyn FnMut(Entry<'
     }
 }
 
-/// Notes, hidden files, what editors leave behind, pictures and golden renderings are no part of a bundle.
+/// Notes, hidden files, what editors leave behind and golden renderings are no part of a bundle.
 fn is_passed_over(name: &str) -> bool {
     name.starts_with(['.', '#'])
         || name.ends_with(['~'])
@@ -233,15 +241,21 @@ fn is_passed_over(name: &str) -> bool {
             .any(|end| name.ends_with(end))
         || name.starts_with("README")
         || name.starts_with("LICENSE")
-        || matches!(name, "assets" | "snapshots")
+        || name == "snapshots"
 }
 
-fn read_bounded(at: &Path) -> std::io::Result<Vec<u8>> {
+fn limit_of(path: &str) -> usize {
+    if path.starts_with(assets::FOLDER) {
+        assets::ASSET_MAX_BYTES
+    } else {
+        FILE_MAX_BYTES
+    }
+}
+
+fn read_bounded(at: &Path, limit: usize) -> std::io::Result<Vec<u8>> {
     use std::io::Read as _;
     let mut bytes = Vec::new();
-    let limit = u64::try_from(FILE_MAX_BYTES)
-        .unwrap_or(u64::MAX)
-        .saturating_add(1);
+    let limit = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
     fs::File::open(at)?.take(limit).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
@@ -249,6 +263,7 @@ fn read_bounded(at: &Path) -> std::io::Result<Vec<u8>> {
 #[derive(Default)]
 struct Gather {
     files: BTreeMap<String, String>,
+    assets: Assets,
     lower: BTreeMap<String, String>,
     findings: Findings,
     total: usize,
@@ -275,6 +290,10 @@ impl Gather {
                 path,
                 format!("differs from {other} only in case; rename one of them."),
             );
+        }
+        if path.starts_with(assets::FOLDER) {
+            self.assets.add(path, bytes, &mut self.findings);
+            return;
         }
         self.total += bytes.len();
         if bytes.len() > FILE_MAX_BYTES {
@@ -310,7 +329,10 @@ impl Gather {
                 "the folder holds no templates; it needs a shop.toml, a policy.toml and messages/.",
             ));
         }
-        Ok(Files(self.files))
+        Ok(Files {
+            texts: self.files,
+            assets: self.assets,
+        })
     }
 }
 

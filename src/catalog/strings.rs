@@ -1,4 +1,5 @@
-//! The words of a message in one language: Project Fluent files, a message's own before the shared ones.
+//! The words of a message in one language: Project Fluent files, a message's own before the shared ones, a region's
+//! (`pt-BR`) before its language's (`pt`).
 //!
 //! Fluent is the one translators' tools know, it selects plurals by the rules of CLDR, and its arguments are values:
 //! nothing in a variable is ever read as Fluent. Isolation marks are off, because an SMS would become UCS-2 by them.
@@ -34,7 +35,11 @@ impl Dictionary {
     /// Parses every `.ftl`; what is wrong is added to the findings.
     pub(crate) fn read(files: &Files, findings: &mut Findings) -> Self {
         let mut parsed = BTreeMap::new();
-        for (path, text) in files.0.iter().filter(|(path, _)| path.ends_with(".ftl")) {
+        for (path, text) in files
+            .texts
+            .iter()
+            .filter(|(path, _)| path.ends_with(".ftl"))
+        {
             match FluentResource::try_new(text.clone()) {
                 Ok(resource) => {
                     repeated(&resource, path, text, findings);
@@ -61,10 +66,15 @@ impl Dictionary {
         let mut bundle = FluentBundle::new_concurrent(vec![language]);
         bundle.set_use_isolating(false);
         let mut resources = Vec::new();
-        for path in [
+        let general = locale.split('-').next().unwrap_or(locale);
+        let mut paths = vec![
+            format!("i18n/{general}.ftl"),
             format!("i18n/{locale}.ftl"),
+            format!("{folder}/i18n/{general}.ftl"),
             format!("{folder}/i18n/{locale}.ftl"),
-        ] {
+        ];
+        paths.dedup();
+        for path in paths {
             if let Some(resource) = self.0.get(&path) {
                 bundle.add_resource_overriding(Arc::clone(resource));
                 resources.insert(0, Arc::clone(resource));
@@ -222,9 +232,11 @@ mod tests {
 
     fn words(locale: &str, shared: &str, own: &str) -> Words {
         let mut files = Files::default();
-        files.0.insert(format!("i18n/{locale}.ftl"), shared.into());
         files
-            .0
+            .texts
+            .insert(format!("i18n/{locale}.ftl"), shared.into());
+        files
+            .texts
             .insert(format!("messages/a/i18n/{locale}.ftl"), own.into());
         let mut findings = Findings::default();
         let words = Dictionary::read(&files, &mut findings).words("messages/a", locale);

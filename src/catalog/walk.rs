@@ -11,6 +11,7 @@ use handlebars::template::{
 };
 use serde_json::Value;
 
+use super::assets::Assets;
 use super::finding::{Findings, Spot, nearest};
 use super::helpers;
 use super::schema::Schema;
@@ -31,6 +32,7 @@ pub(crate) struct Walk<'a> {
     registry: &'a Handlebars<'a>,
     path_of: &'a dyn Fn(&str) -> (String, Spot),
     allow_unescaped: &'a [String],
+    assets: &'a Assets,
     scope: Scope<'a>,
     /// The file that is being read, and where in another file it starts (a subject inside a manifest).
     file: (String, Spot),
@@ -45,12 +47,14 @@ impl<'a> Walk<'a> {
         path_of: &'a dyn Fn(&str) -> (String, Spot),
         schema: &'a Schema,
         allow_unescaped: &'a [String],
+        assets: &'a Assets,
         findings: &'a mut Findings,
     ) -> Self {
         Self {
             registry,
             path_of,
             allow_unescaped,
+            assets,
             scope: Scope::new(schema),
             file: (String::new(), Spot::WHOLE),
             spot: Spot::WHOLE,
@@ -171,8 +175,10 @@ impl<'a> Walk<'a> {
         for parameter in call.hash.values() {
             self.parameter(parameter);
         }
-        if name == "t" {
-            self.words(call);
+        match name {
+            "t" => self.words(call),
+            "asset" => self.asset(call),
+            _ => {}
         }
         nodes.into_iter().next().unwrap_or(Node::Known)
     }
@@ -189,6 +195,20 @@ impl<'a> Walk<'a> {
                 });
             }
             _ => self.tell("i18n/missing-key", "the key of a text is written out in quotes, {{t 'key'}}, so that every language can be checked for it."),
+        }
+    }
+
+    fn asset(&mut self, call: &HelperTemplate) {
+        let Some(Parameter::Literal(Value::String(name))) = call.params.first() else {
+            let sentence = "the name of a picture is written out in quotes, {{asset 'logo.png'}}, so that it can be looked for.";
+            return self.tell("asset/missing", sentence);
+        };
+        if self.assets.public_name(name).is_none() {
+            let hint = nearest(name, self.assets.names());
+            self.tell(
+                "asset/missing",
+                format!("there is no picture assets/{name}.{hint}"),
+            );
         }
     }
 

@@ -3,16 +3,23 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 use jiff::Timestamp;
 
 use super::parse;
 use crate::client::Target;
-use crate::domain::channel::Channel;
 
 mod bench;
+mod customers;
+mod operate;
+mod serve;
+mod templates;
 
 pub use bench::{BenchOptions, BenchPart, BenchQueue, BenchStore};
+pub use customers::{CustomersCommand, PreferencesOptions, UpsertOptions};
+pub use operate::{RecoverOptions, UnknownCommand, Verdict};
+pub use serve::{Chaos, DemoOptions, DevOptions, DoctorOptions, MigrateOptions, ServeOptions};
+pub use templates::{AssetsOptions, Part, RenderOptions, TemplatesCommand};
 
 /// Where a gateway listens unless told otherwise.
 pub(super) const DEFAULT_ADDRESS: &str = "127.0.0.1:50051";
@@ -132,109 +139,6 @@ pub enum Command {
     },
 }
 
-/// `tidings demo`
-#[derive(Clone, Debug, Args)]
-pub struct DemoOptions {
-    /// How fast the demo's clock runs, such as 60x: a minute in a second.
-    #[arg(long, default_value = "60x", value_parser = parse::speed)]
-    pub speed: f64,
-    /// Open no browser and print plain lines.
-    #[arg(long)]
-    pub headless: bool,
-    /// The gRPC port; 0 picks one.
-    #[arg(long, default_value_t = 50051)]
-    pub port: u16,
-    /// The console's port; 0 picks one.
-    #[arg(long, default_value_t = 8080)]
-    pub ui_port: u16,
-}
-
-/// `tidings dev`
-#[derive(Clone, Debug, Args)]
-pub struct DevOptions {
-    /// The gRPC port; 0 picks one.
-    #[arg(long, default_value_t = 50051)]
-    pub port: u16,
-    /// The console's port; 0 picks one.
-    #[arg(long, default_value_t = 8080)]
-    pub ui_port: u16,
-    /// Where data is kept.
-    #[arg(long, value_name = "DIR", default_value = ".tidings")]
-    pub data: PathBuf,
-    /// The template repository. Without it: ./templates if it exists, else the pack that is compiled in.
-    #[arg(long, value_name = "DIR")]
-    pub templates: Option<PathBuf>,
-    /// Let a share of a channel's hand-overs fail, such as email=5%. May be repeated.
-    #[arg(long, value_name = "CHANNEL=PERCENT", value_parser = parse::chaos)]
-    pub chaos: Vec<Chaos>,
-    /// Open no browser and print plain lines.
-    #[arg(long)]
-    pub headless: bool,
-}
-
-/// A share of one channel's hand-overs that fail.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Chaos {
-    /// Which channel.
-    pub channel: Channel,
-    /// From 0 to 100.
-    pub percent: u8,
-}
-
-/// `tidings serve`
-#[derive(Clone, Debug, Args)]
-pub struct ServeOptions {
-    /// The configuration file. Without it: the defaults and the environment.
-    #[arg(long, env = "TIDINGS_CONFIG", value_name = "FILE")]
-    pub config: Option<PathBuf>,
-    /// What this process does, in place of server.roles: ingest, worker, scheduler, console, all; several with commas.
-    #[arg(long = "role", value_name = "ROLE,...", value_delimiter = ',')]
-    pub roles: Vec<String>,
-    /// Which channels its workers serve, in place of workers.channels: email, sms, chat.
-    #[arg(long = "channel", value_name = "CHANNEL,...", value_delimiter = ',')]
-    pub channels: Vec<String>,
-    /// Which lanes its workers serve, in place of workers.lanes: critical, transactional, bulk.
-    #[arg(long = "lane", value_name = "LANE,...", value_delimiter = ',')]
-    pub lanes: Vec<String>,
-    /// Take and hand over nothing until `tidings recover`: for a store that was restored in a way that the gateway cannot see.
-    #[arg(long)]
-    pub paused: bool,
-}
-
-impl ServeOptions {
-    /// The options that stand for settings, as the environment would say them.
-    pub fn settings(&self) -> Vec<(String, String)> {
-        [
-            ("TIDINGS_SERVER__ROLES", &self.roles),
-            ("TIDINGS_WORKERS__CHANNELS", &self.channels),
-            ("TIDINGS_WORKERS__LANES", &self.lanes),
-        ]
-        .into_iter()
-        .filter(|(_, words)| !words.is_empty())
-        .map(|(name, words)| (name.to_owned(), words.join(",")))
-        .collect()
-    }
-}
-
-/// `tidings migrate`
-#[derive(Clone, Debug, Args)]
-pub struct MigrateOptions {
-    /// The configuration file. Without it: the defaults and the environment.
-    #[arg(long, env = "TIDINGS_CONFIG", value_name = "FILE")]
-    pub config: Option<PathBuf>,
-}
-
-/// `tidings doctor`
-#[derive(Clone, Debug, Args)]
-pub struct DoctorOptions {
-    /// The configuration file. Without it: the defaults and the environment.
-    #[arg(long, env = "TIDINGS_CONFIG", value_name = "FILE")]
-    pub config: Option<PathBuf>,
-    /// Whether `--json` was given.
-    #[arg(skip)]
-    pub json: bool,
-}
-
 /// `tidings send`
 #[derive(Clone, Debug, Args)]
 pub struct SendOptions {
@@ -338,171 +242,4 @@ pub enum NotificationsCommand {
         #[arg(long)]
         key: Option<String>,
     },
-}
-
-/// `tidings customers`
-#[derive(Clone, Debug, Subcommand)]
-pub enum CustomersCommand {
-    /// Show a customer.
-    View {
-        /// The customer's id.
-        customer: String,
-    },
-    /// Create a customer or change what is given; the rest stays.
-    Upsert(UpsertOptions),
-    /// Create or change customers from a file of requests, one a line in proto3 JSON; - reads standard input.
-    Import {
-        /// The file.
-        file: PathBuf,
-    },
-    /// Show what a customer wants to hear and how, or change it.
-    Preferences(PreferencesOptions),
-    /// Erase a customer's personal data for good.
-    Erase {
-        /// The customer's id.
-        customer: String,
-        /// Yes, for good.
-        #[arg(long)]
-        yes: bool,
-    },
-}
-
-/// `tidings customers upsert`
-#[derive(Clone, Debug, Args)]
-pub struct UpsertOptions {
-    /// The customer's id.
-    pub customer: String,
-    /// Mail address.
-    #[arg(long)]
-    pub email: Option<String>,
-    /// Phone number, such as +4915112345678.
-    #[arg(long)]
-    pub phone: Option<String>,
-    /// Discord user id.
-    #[arg(long)]
-    pub discord: Option<String>,
-    /// The name to greet with.
-    #[arg(long)]
-    pub given_name: Option<String>,
-    /// The family name.
-    #[arg(long)]
-    pub family_name: Option<String>,
-    /// The language, such as pt-BR.
-    #[arg(long)]
-    pub locale: Option<String>,
-    /// The time zone, such as Europe/Berlin.
-    #[arg(long)]
-    pub time_zone: Option<String>,
-}
-
-/// `tidings customers preferences`
-#[derive(Clone, Debug, Args)]
-pub struct PreferencesOptions {
-    /// The customer's id.
-    pub customer: String,
-    /// Channels in order of preference, such as sms,email.
-    #[arg(long, value_delimiter = ',', value_parser = parse::channel)]
-    pub order: Vec<Channel>,
-    /// Turn a topic off. May be repeated.
-    #[arg(long, value_name = "TOPIC")]
-    pub opt_out: Vec<String>,
-    /// Turn a topic on again. May be repeated.
-    #[arg(long, value_name = "TOPIC")]
-    pub opt_in: Vec<String>,
-    /// Hold everything but critical and transactional until then.
-    #[arg(long, value_name = "TIME", value_parser = parse::time)]
-    pub pause_until: Option<Timestamp>,
-    /// End a pause.
-    #[arg(long, conflicts_with = "pause_until")]
-    pub resume: bool,
-}
-
-/// `tidings recover`
-#[derive(Clone, Debug, Args)]
-pub struct RecoverOptions {
-    /// When the backup was made: what is open and may have been handed over since then becomes unknown, and its category decides whether
-    /// it is sent again or held.
-    #[arg(long, value_name = "TIME", value_parser = parse::time, required_unless_present = "complete")]
-    pub from: Option<Timestamp>,
-    /// Nothing was handed over that the store does not know of, as when it was moved while the gateway was stopped.
-    #[arg(long, conflicts_with = "from")]
-    pub complete: bool,
-}
-
-/// `tidings unknown`
-#[derive(Clone, Debug, Subcommand)]
-pub enum UnknownCommand {
-    /// List what may have been sent, the answer of whose provider was not seen. It ends by itself at its expiry.
-    List {
-        /// How many at most.
-        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
-        limit: u32,
-    },
-    /// Say what became of one, or is to become of it.
-    Resolve {
-        /// Its id or name.
-        notification: String,
-        /// One message of it only.
-        #[arg(long, value_name = "ID")]
-        message: Option<String>,
-        /// What it is.
-        #[arg(long = "as")]
-        verdict: Verdict,
-        /// Why, for the trace.
-        #[arg(long)]
-        reason: Option<String>,
-    },
-}
-
-/// What is said of something unknown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Verdict {
-    /// It was sent.
-    Sent,
-    /// Send it again, with the same Message-ID or nonce.
-    Resend,
-    /// Do not send it again; it counts as failed.
-    Drop,
-}
-
-/// `tidings templates`
-#[derive(Clone, Debug, Subcommand)]
-pub enum TemplatesCommand {
-    /// List the templates.
-    List,
-    /// Render a template with a sample or with data; nothing is sent.
-    Render(RenderOptions),
-}
-
-/// `tidings templates render`
-#[derive(Clone, Debug, Args)]
-pub struct RenderOptions {
-    /// The template's key, such as order.shipped.
-    pub template: String,
-    /// The language. Without it: the template's default.
-    #[arg(long)]
-    pub locale: Option<String>,
-    /// A sample of the template repository. Without it: typical.
-    #[arg(long, conflicts_with = "data")]
-    pub sample: Option<String>,
-    /// The variables as a JSON object in a file; - reads standard input.
-    #[arg(long, value_name = "FILE")]
-    pub data: Option<PathBuf>,
-    /// This channel only.
-    #[arg(long, value_parser = parse::channel)]
-    pub channel: Option<Channel>,
-    /// This part only, as it is.
-    #[arg(long)]
-    pub part: Option<Part>,
-}
-
-/// A part of a rendering.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Part {
-    /// The HTML of a mail.
-    Html,
-    /// The text.
-    Text,
-    /// The subject of a mail.
-    Subject,
 }

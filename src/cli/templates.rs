@@ -1,6 +1,7 @@
 //! `tidings templates`: list and render, by the gateway's own rendering.
 
 use super::args::{Part, RenderOptions, TemplatesCommand};
+use super::assets;
 use super::failure::Failure;
 use super::input;
 use super::output::{Output, Style, Tone, Toned, clean, clean_block, note};
@@ -23,6 +24,7 @@ pub(super) async fn run(
     match command {
         TemplatesCommand::List => list(target, output).await,
         TemplatesCommand::Render(options) => render(target, output, options).await,
+        TemplatesCommand::Assets(options) => assets::run(output, &options),
     }
 }
 

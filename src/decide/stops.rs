@@ -94,8 +94,9 @@ fn send_time(facts: &Facts<'_>, trace: &mut Trace) -> Result<(), Objection> {
 
 fn holdout(facts: &Facts<'_>, trace: &mut Trace) -> Result<String, Objection> {
     let customer = facts.case.customer.id.as_str();
+    let manifest = facts.manifest;
     let Some(variant) =
-        experiment::variant(&facts.manifest.variants, &facts.manifest.key, customer)
+        experiment::variant(&manifest.variants, &manifest.key, customer, &manifest.salt)
     else {
         return Ok(String::new());
     };

@@ -155,6 +155,7 @@ fn manifest() -> Manifest {
         requires_outcome: None,
         subject: Some("/product/id".into()),
         variants: vec![],
+        salt: String::new(),
     }
 }
 

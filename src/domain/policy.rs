@@ -156,6 +156,8 @@ pub struct Manifest {
     pub subject: Option<String>,
     /// The variants, with weights; empty: one variant without a name.
     pub variants: Vec<Variant>,
+    /// Goes into the choice of a variant, so that another one draws the groups anew; may be empty.
+    pub salt: String,
 }
 
 /// One arm of an experiment.

@@ -21,7 +21,7 @@ pub(crate) const NOTICES: u64 = 10_000_000;
 /// Few enough at once for a machine that is busy.
 const BATCH: u64 = 200;
 /// How long a busy machine may answer UNAVAILABLE.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Makes the letter's template, out of one whose messages end soon. To be called before a process starts.
 pub(crate) fn write_template(site: &Site) {
@@ -68,6 +68,17 @@ pub(crate) fn letter(order: u64) -> SendNotificationRequest {
 pub(crate) fn notice(order: u64) -> SendNotificationRequest {
     let guest = InlineRecipient {
         email_address: mail_of(order),
+        ..InlineRecipient::default()
+    };
+    let recipient = notification_intent::Recipient::InlineRecipient(guest);
+    let variables = json!({"order": {"number": order.to_string()}});
+    request(order, "order.shipped", recipient, &variables)
+}
+
+/// The same as a text.
+pub(crate) fn text(order: u64) -> SendNotificationRequest {
+    let guest = InlineRecipient {
+        phone_number: format!("+49151{order:08}"),
         ..InlineRecipient::default()
     };
     let recipient = notification_intent::Recipient::InlineRecipient(guest);

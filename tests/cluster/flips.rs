@@ -10,12 +10,13 @@ use tidings::domain::id::{MessageId, chance};
 use tidings::queue::{Job, wire};
 
 use crate::rows::{BETWEEN, Found, judged, run, site_with};
-use crate::site::{DATABASE, Site, Wishes};
+use crate::site::{DATABASE, Site};
+use crate::wishes::Wishes;
 
 /// Flips between two looks at what waits.
 const AT_ONCE: u64 = 50;
 /// Until all that was put aside is counted.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 /// Of a hundred flips so many at least leave no job that can be read; the others are in numbers that say how often it was claimed.
 const UNREADABLE_PERCENT: u64 = 75;
 

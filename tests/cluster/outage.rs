@@ -5,7 +5,8 @@ use std::time::Duration;
 use tidings::domain::clock::Stopwatch;
 
 use crate::rows::{BETWEEN, Found, judged, run, site_with};
-use crate::site::{Site, Wishes, ready};
+use crate::site::{Site, ready};
+use crate::wishes::Wishes;
 
 /// How long the broker is away.
 const AWAY: Duration = Duration::from_secs(600);

@@ -8,7 +8,8 @@ use tidings::domain::clock::Stopwatch;
 
 use crate::brokers::{Brokers, NODES};
 use crate::rows::{BETWEEN, Found, judged, run, site_with};
-use crate::site::{Wishes, ready};
+use crate::site::ready;
+use crate::wishes::Wishes;
 
 /// How long each lasts in a long trial.
 pub(crate) const LONG: Duration = Duration::from_secs(60);

@@ -10,7 +10,8 @@ use crate::mount::{Mount, say, text};
 use crate::postgres::Server;
 use crate::report::Run;
 use crate::rows::{BETWEEN, Found, judged, site_with};
-use crate::site::{DATABASE, Wishes};
+use crate::site::DATABASE;
+use crate::wishes::Wishes;
 
 /// What holds for the database after a cut: every index entry leads to a row, and every row is in its indexes.
 const WHOLE: &str = "CREATE EXTENSION IF NOT EXISTS amcheck; SELECT count(bt_index_check(c.oid, true)) FROM pg_class c \
@@ -61,7 +62,7 @@ pub(crate) async fn cuts(count: u64) -> Found {
 /// Starts a server on a copy, and asks it for everything acknowledged before the cut.
 async fn look(copy: &Path, acknowledged: &Acknowledged, found: &mut Run) {
     let place = tempfile::tempdir().unwrap();
-    crate::site::let_in(place.path());
+    crate::wishes::let_in(place.path());
     let mount = Mount::file(copy, place.path().join("after")).await.unwrap();
     let data = mount.at.join("data");
     // No process has that number after a cut; here the server that was stopped has it.

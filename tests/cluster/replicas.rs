@@ -10,10 +10,11 @@ use tokio::task::JoinSet;
 
 use crate::bulk;
 use crate::shop;
-use crate::site::{self, Site, Wishes};
+use crate::site::{self, Site};
+use crate::wishes::Wishes;
 
 /// The longest that everything may take to come about.
-const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_secs(120);
 const OPEN: &str = "SELECT count(*) FROM message WHERE state IN ('queued', 'sending')";
 
 async fn still() -> Option<Site> {

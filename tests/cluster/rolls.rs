@@ -19,7 +19,8 @@ use crate::load::Acknowledged;
 use crate::rabbitmq::free_ports;
 use crate::rows::{self, Found};
 use crate::shop;
-use crate::site::{Site, Wishes, ready};
+use crate::site::{Site, ready};
+use crate::wishes::Wishes;
 
 /// What a caller's library does by itself, where it is told to: the first try and three more.
 const TRIES: u32 = 4;

@@ -6,8 +6,11 @@ use tidings::domain::clock::Stopwatch;
 
 use crate::judge::Verdict;
 use crate::report::{self, Run};
-use crate::site::{Site, Wishes, ready};
-use crate::{alarm, flips, half_open, lanes, matrix, outage, partition, power, rates, rolls, skew};
+use crate::site::{Site, ready};
+use crate::wishes::Wishes;
+use crate::{
+    alarm, flips, half_open, lanes, matrix, outage, partition, power, rates, rolls, skew, slow,
+};
 
 /// How long what a process was handing over may wait for another one, in a site whose providers answer within 5 s.
 const TAKEN_OVER: Duration = Duration::from_secs(60);
@@ -166,6 +169,8 @@ async fn the_rows_asked_for() {
                 "F9" => half_open::stand_still(some, half_open::LONG).await,
                 "F18x3" => rolls::stopped_with_hung_clients(some).await,
                 "F19" => rolls::restarted_in_turn(some, 200).await,
+                "F12x3" => slow::trials(some).await,
+                "F25" => rates::backlogs(some).await,
                 "RATE" => rates::minutes(some).await,
                 "LANES" => lanes::trials(some).await,
                 "F10" => partition::parted(some, partition::LONG).await,

@@ -18,8 +18,8 @@ use crate::skip::skip;
 const SKEW: [i64; 2] = [90, -90];
 /// Sent earlier than this is too early.
 const EARLY: SignedDuration = SignedDuration::from_secs(1);
-/// Sent later than this, with a machine that does nothing else for a while, is too late.
-const LATE: SignedDuration = SignedDuration::from_secs(60);
+/// Sent later than this is too late. What a relay had taken for the broker when it died is found again after a minute, and may then have tries.
+const LATE: SignedDuration = SignedDuration::from_secs(120);
 /// What is asked for lies so far ahead.
 const AHEAD: SignedDuration = SignedDuration::from_secs(8);
 /// The first of the orders with a send time, out of the way of the others.

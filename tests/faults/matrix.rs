@@ -151,6 +151,18 @@ pub(crate) const ALL: &[Row] = &[
         unit: "rolls",
     },
     Row {
+        name: "F12x3",
+        promise: "a mail server that takes 30 s for a reply, seen by three processes: a text's p99 is at most half as long again",
+        wanted: 20,
+        unit: "trials",
+    },
+    Row {
+        name: "F25",
+        promise: "a mail server is back and 20,000 letters wait in three processes: never more than its limit of 50 a second, 80 % of it used",
+        wanted: 20,
+        unit: "returns",
+    },
+    Row {
         name: "RATE",
         promise: "three processes share a provider's limit of 50 a second: never more than that and a slice of 200 ms, 95 % of it used",
         wanted: 5,

@@ -156,7 +156,7 @@ the connection on some; afterwards a judge holds callers, ledger and store again
   and RabbitMQ, at 80 intents a second, F19 at 200. The restart of F5 and F9 is the time from the database's return to fifty answers, of F8 from the
   end of the alarm to a mail received, of F10 from the cut, or where no two nodes were left together from its end, to a message received that was
   asked for after it; of AWAY from the broker's return to a mail received. F19 starts the same program again, as there is no release before it yet.
-  RATE and LANES measure at the receiver; their intents are mails.
+  F12x3, F25, RATE and LANES measure at the receiver; their intents are messages.
 
 ";
 

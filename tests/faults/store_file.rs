@@ -13,7 +13,7 @@ fn open(data: &Path) -> Connection {
 }
 
 /// The orders with an attempt that was being handed over.
-pub(crate) async fn handing_over(data: &Path) -> Vec<u64> {
+pub(crate) fn handing_over(data: &Path) -> Vec<u64> {
     let conn = open(data);
     let mut statement = conn
         .prepare(
@@ -29,13 +29,13 @@ pub(crate) async fn handing_over(data: &Path) -> Vec<u64> {
 }
 
 /// How many notifications have not come to their end.
-pub(crate) async fn open_count(data: &Path) -> i64 {
+pub(crate) fn open_count(data: &Path) -> i64 {
     let count = "SELECT count(*) FROM notification";
     open(data).query_row(count, [], |row| row.get(0)).unwrap()
 }
 
 /// How many notifications the store says there are, by state.
-pub(crate) async fn tally(data: &Path) -> BTreeMap<String, i64> {
+pub(crate) fn tally(data: &Path) -> BTreeMap<String, i64> {
     let conn = open(data);
     let mut statement = conn
         .prepare("SELECT state, sum(count) FROM tally GROUP BY state HAVING sum(count) <> 0")
@@ -45,7 +45,7 @@ pub(crate) async fn tally(data: &Path) -> BTreeMap<String, i64> {
 }
 
 /// What SQLite says of the whole file: "ok".
-pub(crate) async fn integrity(data: &Path) -> String {
+pub(crate) fn integrity(data: &Path) -> String {
     let check = "PRAGMA integrity_check";
     open(data).query_row(check, [], |row| row.get(0)).unwrap()
 }

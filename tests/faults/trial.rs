@@ -174,7 +174,7 @@ impl Trial {
     pub(crate) async fn died(&mut self) {
         self.load.close();
         self.started().await;
-        let orders = store_file::handing_over(&self.data).await;
+        let orders = store_file::handing_over(&self.data);
         self.run.deaths += 1;
         self.run
             .in_flight
@@ -196,7 +196,7 @@ impl Trial {
         let (acknowledged, refusals) = self.load.finish().await;
         let quiet = Stopwatch::start();
         loop {
-            let open = store_file::open_count(&self.data).await;
+            let open = store_file::open_count(&self.data);
             if open == 0 {
                 break;
             }
@@ -213,7 +213,7 @@ impl Trial {
             ledger: self.ledger.read(),
             handing_over: std::mem::take(&mut self.handing_over),
             notifications: all(&client).await,
-            tally: store_file::tally(&self.data).await,
+            tally: store_file::tally(&self.data),
         };
         gateway.signal("-TERM").await;
         let verdict = judge(&case);

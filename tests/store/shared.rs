@@ -45,7 +45,7 @@ async fn a_limit_is_one_for_three_processes() {
         all <= allowed + 20.0 + 7.0 + 10.0 + 1.0,
         "{all} of {allowed}"
     );
-    assert!(all >= allowed * 0.9, "{all} of {allowed}");
+    assert!(all >= allowed * 0.75, "{all} of {allowed}");
     assert!(given.iter().all(|some| *some > 0), "{given:?}");
     // A clock that was set back by an hour does not stop everybody for an hour.
     server.sql(

@@ -8,8 +8,9 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use super::Plan;
+use super::gateway::Folder;
 use super::report::{Figure, Report};
-use crate::catalog::{Bare, Bundle, Catalog, Source};
+use crate::catalog::{Bare, Bundle, Catalog, Source, write_copies};
 use crate::cli::{Bar, BenchPart};
 use crate::domain::address::Address;
 use crate::domain::budget::Usage;
@@ -33,6 +34,11 @@ const NOON: &str = "2026-11-23T11:00:00Z";
 const HISTORY: i64 = 20;
 /// Lines of the order whose confirmation is filled.
 const LINES: usize = 10;
+/// Messages of the folder that is loaded, and how often it is.
+const MESSAGES: usize = 200;
+const LOADS: usize = 3;
+/// What rendering aims at, mails a second.
+const RENDER_AIM: f64 = 20_000.0;
 /// Turns between two looks at the clock.
 const TURNS: u32 = 32;
 
@@ -89,6 +95,7 @@ pub(super) async fn fill(plan: &Plan, report: &mut Report) -> Result<(), String>
     let what = format!("mails on one core, an order of {LINES} lines: subject, HTML and text");
     let mut figure = Figure::new(BenchPart::Render, "render", what, rate, "/s");
     figure.fact("bytes", bytes);
+    figure.aim = Some(RENDER_AIM);
     report.add(figure);
     let what = "reference: handlebars alone on the same HTML template";
     report.add(Figure::new(
@@ -99,6 +106,46 @@ pub(super) async fn fill(plan: &Plan, report: &mut Report) -> Result<(), String>
         "/s",
     ));
     report.compare("render", "handlebars");
+    Ok(())
+}
+
+/// Milliseconds to load and check a folder of many messages: the shipped ones, over and over.
+///
+/// # Errors
+/// A sentence on what could not be done.
+pub(super) async fn load(plan: &Plan, report: &mut Report) -> Result<(), String> {
+    let _bar = Bar::new("templates", 1);
+    let folder = Folder::new(plan.data.as_deref())?;
+    let path = folder.path().join("templates");
+    let loading = tokio::task::spawn_blocking(move || {
+        write_copies(&path, MESSAGES).map_err(|why| format!("{}: {why}", path.display()))?;
+        // The first reading fills the disk's cache.
+        let mut spans = Vec::new();
+        for _ in 0..LOADS {
+            let clock = Stopwatch::start();
+            let catalog = Catalog::open(Source::Folder(path.clone()));
+            spans.push(clock.elapsed());
+            catalog.map_err(|error| error.to_string())?;
+        }
+        spans.sort();
+        Ok::<_, String>(spans)
+    });
+    let spans = loading
+        .await
+        .map_err(|error| format!("a measure broke off: {error}"))??;
+    let median = spans.get(LOADS / 2).copied().unwrap_or_default();
+    let what = format!(
+        "loading and checking a folder of {MESSAGES} messages, each sample filled in each language"
+    );
+    let mut figure = Figure::new(
+        BenchPart::Templates,
+        "templates",
+        what,
+        median.as_secs_f64() * 1000.0,
+        "ms",
+    );
+    figure.aim = Some(2_000.0);
+    report.add(figure);
     Ok(())
 }
 

@@ -195,6 +195,7 @@ fn part_name(part: BenchPart) -> &'static str {
         BenchPart::Delivery => "delivery",
         BenchPart::Decide => "decide",
         BenchPart::Render => "render",
+        BenchPart::Templates => "templates",
         BenchPart::Memory => "memory",
         BenchPart::Stored => "stored",
         BenchPart::All => "all",

@@ -128,11 +128,11 @@ impl<'a> Scan<'a> {
                 }
             }
             Place::Style => {
-                if self
-                    .rest()
-                    .get(..7)
-                    .is_some_and(|end| end.eq_ignore_ascii_case("</style"))
-                {
+                let ends = ["</style", "</mj-style"].into_iter().any(|end| {
+                    let rest = self.rest().get(..end.len());
+                    rest.is_some_and(|rest| rest.eq_ignore_ascii_case(end))
+                });
+                if ends {
                     self.place = Place::Text;
                 }
             }
@@ -155,7 +155,7 @@ impl<'a> Scan<'a> {
         let name: String = rest
             .chars()
             .skip(1)
-            .take_while(char::is_ascii_alphanumeric)
+            .take_while(|c| c.is_ascii_alphanumeric() || *c == '-')
             .collect::<String>()
             .to_ascii_lowercase();
         let closing = rest.starts_with("</");
@@ -175,7 +175,7 @@ impl<'a> Scan<'a> {
     fn in_tag(&mut self, c: char) {
         match c {
             '>' => {
-                self.place = if self.tag == "style" {
+                self.place = if matches!(self.tag.as_str(), "style" | "mj-style") {
                     Place::Style
                 } else {
                     Place::Text
@@ -302,9 +302,13 @@ impl<'a> Scan<'a> {
                 "a style is no place for a variable; choose a class with {{#if}} instead.",
             );
         }
-        if LINK_ATTRIBUTES.contains(&self.attribute.as_str()) && first && !inner.starts_with("url ")
+        if LINK_ATTRIBUTES.contains(&self.attribute.as_str())
+            && first
+            && !["url ", "asset "]
+                .iter()
+                .any(|helper| inner.starts_with(helper))
         {
-            self.tell("email/link-scheme", "a link from a variable goes through the helper: {{url …}}, which lets only http, https and mailto pass.");
+            self.tell("email/link-scheme", "a link from a variable goes through the helper: {{url …}}, which lets only http, https and mailto pass; a picture of assets/ is {{asset 'name.png'}}.");
         }
     }
 }

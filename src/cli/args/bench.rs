@@ -26,7 +26,7 @@ pub struct BenchOptions {
     #[arg(long, value_enum, default_value_t = BenchQueue::Memory)]
     pub queue: BenchQueue,
     /// SMTP connections of the gateway, and of smtp-source beside it.
-    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=256))]
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub connections: u16,
     /// A setting of the measured gateway, as its configuration file has it: store.postgres.writers=2. May be given several times.
     #[arg(long, value_name = "KEY=VALUE")]
@@ -74,6 +74,8 @@ pub enum BenchPart {
     Decide,
     /// Rendered mails a second on one core.
     Render,
+    /// Loading and checking a folder of 200 templates.
+    Templates,
     /// Memory at rest, with many waiting, and with a provider that is dead.
     Memory,
     /// Delivery with a small and with a large store.
@@ -105,11 +107,11 @@ impl BenchQueue {
 impl BenchOptions {
     /// The parts to run, each once, in their order.
     pub fn chosen(&self) -> Vec<BenchPart> {
-        use BenchPart::{Accept, All, Decide, Delivery, Memory, Render, Stored};
+        use BenchPart::{Accept, All, Decide, Delivery, Memory, Render, Stored, Templates};
         let mut chosen = match self.parts.as_slice() {
             [] => vec![Accept, Delivery, Decide, Render],
             parts if parts.contains(&All) => {
-                vec![Accept, Delivery, Decide, Render, Memory, Stored]
+                vec![Accept, Delivery, Decide, Render, Templates, Memory, Stored]
             }
             parts => parts.to_vec(),
         };

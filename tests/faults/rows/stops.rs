@@ -30,7 +30,7 @@ pub(crate) async fn under_load(count: u64, pace: Pace) -> Done {
             }
         }
         drop(hanging);
-        let open = store_file::handing_over(&trial.data).await;
+        let open = store_file::handing_over(&trial.data);
         if !open.is_empty() {
             let fault = format!(
                 "{} attempts have no outcome after an orderly end",
