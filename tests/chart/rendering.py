@@ -49,7 +49,9 @@ def helm(values, *options, version="4", kubernetes=KUBERNETES, release="shop", c
     line = [str(HELMS[version]), command, *where, "--namespace", "orders", *pretend, "--values", "-", *options]
     # Helm looks for plugins and repositories in the home of whoever calls; none of that is ours.
     env = {"PATH": os.environ["PATH"], "HOME": "/nonexistent"}
-    return subprocess.run(line, input=json.dumps(values), env=env, capture_output=True, text=True, timeout=600, check=False)
+    return subprocess.run(
+        line, input=json.dumps(values), env=env, capture_output=True, text=True, timeout=600, check=False
+    )
 
 
 @functools.cache
@@ -83,7 +85,11 @@ def kind(all_objects, wanted):
 
 def component(all_objects, name, wanted="Deployment"):
     """The one object of a kind that belongs to a component."""
-    found = [one for one in all_objects if one["kind"] == wanted and one["metadata"]["labels"]["app.kubernetes.io/component"] == name]
+    found = [
+        one
+        for one in all_objects
+        if one["kind"] == wanted and one["metadata"]["labels"]["app.kubernetes.io/component"] == name
+    ]
     assert len(found) == 1, f"{len(found)} of {wanted} for {name}"
     return found[0]
 

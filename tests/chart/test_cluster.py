@@ -17,7 +17,9 @@ def ports(policy, direction):
 
 class Network(unittest.TestCase):
     def policy(self, name, *layers, sandbox=False):
-        return component(objects(layers[0] if sandbox and layers else {} if sandbox else split(*layers)), name, "NetworkPolicy")
+        return component(
+            objects(layers[0] if sandbox and layers else {} if sandbox else split(*layers)), name, "NetworkPolicy"
+        )
 
     def test_only_the_same_namespace_reaches_the_sandbox_and_it_reaches_nothing(self):
         policy = self.policy("all-in-one", sandbox=True)
@@ -30,9 +32,20 @@ class Network(unittest.TestCase):
             self.assertEqual(set(ports(self.policy(name), "ingress")), {9090}, name)
 
     def test_each_reaches_its_servers_only(self):
-        layer = {"providers": {**SMTP, **TWILIO}, "rabbitmq": {"hosts": ["a:5671", "b:5673"]}, "postgres": {"port": 6432}}
+        layer = {
+            "providers": {**SMTP, **TWILIO},
+            "rabbitmq": {"hosts": ["a:5671", "b:5673"]},
+            "postgres": {"port": 6432},
+        }
         servers = {53, 6432, 5671, 5673}
-        for name, more in (("ingest", set()), ("scheduler", set()), ("console", set()), ("worker-email", {587}), ("worker-sms", {443}), ("worker-chat", set())):
+        for name, more in (
+            ("ingest", set()),
+            ("scheduler", set()),
+            ("console", set()),
+            ("worker-email", {587}),
+            ("worker-sms", {443}),
+            ("worker-chat", set()),
+        ):
             self.assertEqual(set(ports(self.policy(name, layer), "egress")), servers | more, name)
 
     def test_one_pod_that_sends_reaches_its_provider(self):
@@ -45,7 +58,9 @@ class Network(unittest.TestCase):
         self.assertIn("10.0.0.0/8", peers[0]["ipBlock"]["except"])
 
     def test_peers_can_be_named(self):
-        callers, database = [{"podSelector": {"matchLabels": {"calls": "tidings"}}}], [{"ipBlock": {"cidr": "10.0.0.5/32"}}]
+        callers, database = [{"podSelector": {"matchLabels": {"calls": "tidings"}}}], [
+            {"ipBlock": {"cidr": "10.0.0.5/32"}}
+        ]
         layer = {"networkPolicy": {"callers": callers, "postgres": database}}
         self.assertEqual(ports(self.policy("ingest", layer), "ingress")[50051], callers)
         self.assertEqual(ports(self.policy("ingest", layer), "egress")[5432], database)
@@ -62,9 +77,18 @@ class Network(unittest.TestCase):
     def test_callers_and_scrapers_come_by_services_of_their_own(self):
         made = objects(split())
         services = kind(made, "Service")
-        found = {name: [(one["port"], one["appProtocol"]) for one in service["spec"]["ports"]] for name, service in services.items()}
-        self.assertEqual(found, {
-            "shop-tidings": [(50051, "grpc")], "shop-tidings-headless": [(50051, "grpc")], "shop-tidings-metrics": [(9090, "http")]})
+        found = {
+            name: [(one["port"], one["appProtocol"]) for one in service["spec"]["ports"]]
+            for name, service in services.items()
+        }
+        self.assertEqual(
+            found,
+            {
+                "shop-tidings": [(50051, "grpc")],
+                "shop-tidings-headless": [(50051, "grpc")],
+                "shop-tidings-metrics": [(9090, "http")],
+            },
+        )
         labels = component(made, "ingest")["spec"]["template"]["metadata"]["labels"]
         for service in services.values():
             self.assertLessEqual(service["spec"]["selector"].items(), labels.items())
@@ -72,44 +96,77 @@ class Network(unittest.TestCase):
 
     def test_every_selector_finds_the_pods_of_its_component_alone(self):
         made = objects(split())
-        deployed = {one["metadata"]["labels"]["app.kubernetes.io/component"]: one for one in kind(made, "Deployment").values()}
+        deployed = {
+            one["metadata"]["labels"]["app.kubernetes.io/component"]: one for one in kind(made, "Deployment").values()
+        }
         self.assertEqual(len(deployed), 6)
         for name, one in deployed.items():
             selector = one["spec"]["selector"]["matchLabels"]
-            matching = [other for other, two in deployed.items() if selector.items() <= two["spec"]["template"]["metadata"]["labels"].items()]
+            matching = [
+                other
+                for other, two in deployed.items()
+                if selector.items() <= two["spec"]["template"]["metadata"]["labels"].items()
+            ]
             self.assertEqual(matching, [name])
 
 
 class Growth(unittest.TestCase):
     def test_a_budget_for_evictions_only_where_there_is_more_than_one(self):
         found = set(kind(objects(split({"workers": {"sms": {"replicas": 1}}})), "PodDisruptionBudget"))
-        self.assertEqual(found, {f"shop-tidings-{name}" for name in ("ingest", "worker-email", "worker-chat", "scheduler")})
+        self.assertEqual(
+            found, {f"shop-tidings-{name}" for name in ("ingest", "worker-email", "worker-chat", "scheduler")}
+        )
         self.assertEqual(kind(objects(), "PodDisruptionBudget"), {})
         one = component(objects(split()), "ingest", "PodDisruptionBudget")
         self.assertEqual((one["spec"]["maxUnavailable"], one["spec"]["unhealthyPodEvictionPolicy"]), (1, "AlwaysAllow"))
 
     def test_a_budget_goes_by_what_an_autoscaler_leaves(self):
-        made = objects(split({"keda": {"prometheusAddress": "http://p:9090"}, "workers": {"email": {"autoscaling": {"kind": "keda", "minReplicas": 1}}}}))
+        made = objects(
+            split(
+                {
+                    "keda": {"prometheusAddress": "http://p:9090"},
+                    "workers": {"email": {"autoscaling": {"kind": "keda", "minReplicas": 1}}},
+                }
+            )
+        )
         self.assertNotIn("shop-tidings-worker-email", kind(made, "PodDisruptionBudget"))
 
     def test_whoever_is_scaled_is_scaled_by_one_and_told_no_number(self):
-        made = objects(split({
-            "keda": {"prometheusAddress": "http://p:9090"},
-            "ingest": {"autoscaling": {"kind": "hpa"}},
-            "workers": {"email": {"autoscaling": {"kind": "keda"}}, "sms": {"autoscaling": {"kind": "hpa"}}},
-        }))
+        made = objects(
+            split(
+                {
+                    "keda": {"prometheusAddress": "http://p:9090"},
+                    "ingest": {"autoscaling": {"kind": "hpa"}},
+                    "workers": {"email": {"autoscaling": {"kind": "keda"}}, "sms": {"autoscaling": {"kind": "hpa"}}},
+                }
+            )
+        )
         self.assertEqual(set(kind(made, "HorizontalPodAutoscaler")), {"shop-tidings-ingest", "shop-tidings-worker-sms"})
         self.assertEqual(set(kind(made, "ScaledObject")), {"shop-tidings-worker-email"})
-        for name, scaled in (("ingest", True), ("worker-email", True), ("worker-sms", True), ("worker-chat", False), ("scheduler", False)):
+        for name, scaled in (
+            ("ingest", True),
+            ("worker-email", True),
+            ("worker-sms", True),
+            ("worker-chat", False),
+            ("scheduler", False),
+        ):
             self.assertEqual("replicas" not in component(made, name)["spec"], scaled, name)
         one = component(made, "ingest", "HorizontalPodAutoscaler")
         self.assertEqual(one["spec"]["scaleTargetRef"]["name"], component(made, "ingest")["metadata"]["name"])
 
     def test_workers_follow_what_waits_for_their_channel_and_lanes(self):
-        values = split({"keda": {"prometheusAddress": "http://p:9090"}, "workers": {"email": {"lanes": ["bulk"], "autoscaling": {"kind": "keda", "targetBacklog": 500}}}})
+        values = split(
+            {
+                "keda": {"prometheusAddress": "http://p:9090"},
+                "workers": {"email": {"lanes": ["bulk"], "autoscaling": {"kind": "keda", "targetBacklog": 500}}},
+            }
+        )
         (trigger,) = component(objects(values), "worker-email", "ScaledObject")["spec"]["triggers"]
         self.assertEqual(trigger["type"], "prometheus")
-        self.assertEqual(trigger["metadata"]["query"], 'sum(max by (queue) (tidings_queue_messages{namespace="orders",queue=~"email[.](bulk)"}))')
+        self.assertEqual(
+            trigger["metadata"]["query"],
+            'sum(max by (queue) (tidings_queue_messages{namespace="orders",queue=~"email[.](bulk)"}))',
+        )
         self.assertEqual(trigger["metadata"]["threshold"], "500")
 
 
@@ -123,8 +180,14 @@ class Migrations(unittest.TestCase):
         (job,) = kind(made, "Job").values()
         hook = job["metadata"]["annotations"]
         self.assertEqual(hook["helm.sh/hook"], "pre-install,pre-upgrade")
-        settings = next(one for one in made if one["kind"] == "ConfigMap" and "helm.sh/hook" in one["metadata"].get("annotations", {}))
-        self.assertLess(int(settings["metadata"]["annotations"]["helm.sh/hook-weight"]), int(hook["helm.sh/hook-weight"]))
+        settings = next(
+            one
+            for one in made
+            if one["kind"] == "ConfigMap" and "helm.sh/hook" in one["metadata"].get("annotations", {})
+        )
+        self.assertLess(
+            int(settings["metadata"]["annotations"]["helm.sh/hook-weight"]), int(hook["helm.sh/hook-weight"])
+        )
         spec = job["spec"]["template"]["spec"]
         self.assertEqual(spec["volumes"][0]["configMap"]["name"], settings["metadata"]["name"])
         # The release's account is made after its hooks have run.

@@ -12,7 +12,7 @@ from pathlib import Path
 from rendering import ROOT, container, objects, pod
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
-LAST = DOCKERFILE[DOCKERFILE.rindex("\nFROM "):]
+LAST = DOCKERFILE[DOCKERFILE.rindex("\nFROM ") :]
 
 
 def copied():
@@ -23,9 +23,13 @@ def copied():
 
 class Image(unittest.TestCase):
     def test_the_build_sees_what_it_copies_and_nothing_else(self):
-        first, *let_in = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and not line.startswith("#")]
+        first, *let_in = [
+            line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and not line.startswith("#")
+        ]
         self.assertEqual(first, "*")
-        self.assertEqual(sorted(one.removeprefix("!") for one in let_in), sorted(one.removeprefix("./") for one in copied()))
+        self.assertEqual(
+            sorted(one.removeprefix("!") for one in let_in), sorted(one.removeprefix("./") for one in copied())
+        )
 
     def test_cargo_takes_what_is_copied(self):
         with tempfile.TemporaryDirectory() as folder:
@@ -33,7 +37,14 @@ class Image(unittest.TestCase):
                 goal = Path(folder) / one
                 goal.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copytree(ROOT / one, goal) if (ROOT / one).is_dir() else shutil.copy(ROOT / one, goal)
-            ended = subprocess.run(["cargo", "metadata", "--no-deps", "--offline", "--locked", "--format-version", "1"], cwd=folder, capture_output=True, text=True, timeout=600, check=False)
+            ended = subprocess.run(
+                ["cargo", "metadata", "--no-deps", "--offline", "--locked", "--format-version", "1"],
+                cwd=folder,
+                capture_output=True,
+                text=True,
+                timeout=600,
+                check=False,
+            )
             self.assertEqual(ended.returncode, 0, ended.stderr)
             self.assertEqual(json.loads(ended.stdout)["packages"][0]["name"], "tidings")
             # What the source takes in at compile time lies in what is copied.

@@ -43,7 +43,9 @@ def findings(query, metrics, known):
         base, part = name, None
         if name not in metrics:
             base, _, part = name.rpartition("_")
-        if base not in metrics or (part is not None and (metrics[base][0] != "histogram" or part not in ("bucket", "sum", "count"))):
+        if base not in metrics or (
+            part is not None and (metrics[base][0] != "histogram" or part not in ("bucket", "sum", "count"))
+        ):
             yield f"{name} is no metric of the product"
             continue
         if part is None and metrics[base][0] == "histogram":
@@ -53,7 +55,11 @@ def findings(query, metrics, known):
                 yield f"{name} has no label {label}"
             elif label not in ADDED and "$" not in value:
                 # A pattern is told by its alternatives, where they are plain.
-                yield from (f"{label} of {name} is never {one}" for one in value.split("|") if re.fullmatch(r"\w*", one) and one not in known)
+                yield from (
+                    f"{label} of {name} is never {one}"
+                    for one in value.split("|")
+                    if re.fullmatch(r"\w*", one) and one not in known
+                )
     have = set().union(*(metrics[name][1] for name in metrics if name in query)) | made_here
     for clause in re.findall(r"\b(?:by|ignoring)\s*\(([^)]*)\)", query):
         for label in filter(None, re.split(r"[,\s]+", clause)):
@@ -79,9 +85,18 @@ def promtool_test(name, case, fires):
         rule = ALERTS[name]
         annotations = {**rule["annotations"], "summary": case["says"]}
         # Of a rule that asks what is absent, the labels are those it asks for.
-        expected = [{"exp_labels": {"namespace": "orders", **rule["labels"], **case["labels"]}, "exp_annotations": annotations}]
-    series = [{"series": one.replace("{", '{namespace="orders",', 1), "values": values} for one, values in case["series"].items()]
-    return {"interval": case.get("every", "1m"), "input_series": series, "alert_rule_test": [{"eval_time": case["at"], "alertname": name, "exp_alerts": expected}]}
+        expected = [
+            {"exp_labels": {"namespace": "orders", **rule["labels"], **case["labels"]}, "exp_annotations": annotations}
+        ]
+    series = [
+        {"series": one.replace("{", '{namespace="orders",', 1), "values": values}
+        for one, values in case["series"].items()
+    ]
+    return {
+        "interval": case.get("every", "1m"),
+        "input_series": series,
+        "alert_rule_test": [{"eval_time": case["at"], "alertname": name, "exp_alerts": expected}],
+    }
 
 
 ALERTS = alerts(rendered())
@@ -96,7 +111,9 @@ class Rules(unittest.TestCase):
         (cls.folder / "rules.yaml").write_text(yaml.safe_dump({"groups": rendered()}))
 
     def promtool(self, *arguments):
-        return subprocess.run([PROMTOOL, *arguments], cwd=self.folder, capture_output=True, text=True, timeout=600, check=False)
+        return subprocess.run(
+            [PROMTOOL, *arguments], cwd=self.folder, capture_output=True, text=True, timeout=600, check=False
+        )
 
     def test_promtool_takes_the_rules(self):
         ended = self.promtool("check", "rules", "rules.yaml")
@@ -108,11 +125,18 @@ class Rules(unittest.TestCase):
             self.assertTrue(case["fires"] and case["quiet"], name)
 
     def test_each_alert_fires_when_it_should_and_not_otherwise(self):
-        tests = [promtool_test(name, one, how == "fires") for name, case in CASES.items() for how in ("fires", "quiet") for one in case[how]]
+        tests = [
+            promtool_test(name, one, how == "fires")
+            for name, case in CASES.items()
+            for how in ("fires", "quiet")
+            for one in case[how]
+        ]
         # What is about days is looked at more seldom.
         for every in sorted({one["interval"] for one in tests}):
             some = [one for one in tests if one["interval"] == every]
-            (self.folder / "tests.yaml").write_text(yaml.safe_dump({"rule_files": ["rules.yaml"], "evaluation_interval": every, "tests": some}))
+            (self.folder / "tests.yaml").write_text(
+                yaml.safe_dump({"rule_files": ["rules.yaml"], "evaluation_interval": every, "tests": some})
+            )
             ended = self.promtool("test", "rules", "tests.yaml")
             self.assertEqual(ended.returncode, 0, ended.stdout + ended.stderr)
 
@@ -138,7 +162,9 @@ class Rules(unittest.TestCase):
 
     def test_each_alert_has_a_switch(self):
         own = {"TidingsDown": {"enabled": False}, "TidingsQueueFull": {"for": "1h", "severity": "page"}}
-        made = objects(split({"prometheusRule": {"enabled": True, "alerts": own, "alertLabels": {"team": "messaging"}}}))
+        made = objects(
+            split({"prometheusRule": {"enabled": True, "alerts": own, "alertLabels": {"team": "messaging"}}})
+        )
         (rule,) = kind(made, "PrometheusRule").values()
         found = alerts(rule["spec"]["groups"])
         self.assertEqual(set(ALERTS) - set(found), {"TidingsDown"})
@@ -146,7 +172,10 @@ class Rules(unittest.TestCase):
         self.assertEqual(found["TidingsQueueFull"]["labels"], {"severity": "page", "team": "messaging"})
 
     def test_alerts_are_about_this_release_and_its_settings(self):
-        layer = {"prometheusRule": {"enabled": True, "selector": 'cluster="{{ .Release.Name }}"'}, "queue": {"window": 500}}
+        layer = {
+            "prometheusRule": {"enabled": True, "selector": 'cluster="{{ .Release.Name }}"'},
+            "queue": {"window": 500},
+        }
         (rule,) = kind(objects(split(layer)), "PrometheusRule").values()
         for name, one in alerts(rule["spec"]["groups"]).items():
             self.assertIn('cluster="shop"', one["expr"], name)
@@ -156,7 +185,10 @@ class Rules(unittest.TestCase):
     def test_one_process_without_a_broker_has_no_alerts_about_one(self):
         (rule,) = kind(objects({"prometheusRule": {"enabled": True}}), "PrometheusRule").values()
         found = alerts(rule["spec"]["groups"])
-        self.assertEqual({name for name in ALERTS if name not in found}, {name for name in ALERTS if name.startswith("TidingsBroker")})
+        self.assertEqual(
+            {name for name in ALERTS if name not in found},
+            {name for name in ALERTS if name.startswith("TidingsBroker")},
+        )
 
 
 class Names(unittest.TestCase):
@@ -186,7 +218,9 @@ class Names(unittest.TestCase):
         self.assertGreater(looked, 20)
 
     def test_keda_asks_for_what_there_is(self):
-        values = split({"keda": {"prometheusAddress": "http://p:9090"}, "workers": {"email": {"autoscaling": {"kind": "keda"}}}})
+        values = split(
+            {"keda": {"prometheusAddress": "http://p:9090"}, "workers": {"email": {"autoscaling": {"kind": "keda"}}}}
+        )
         (trigger,) = component(objects(values), "worker-email", "ScaledObject")["spec"]["triggers"]
         self.assertEqual(list(findings(trigger["metadata"]["query"], self.metrics, self.known)), [])
 
@@ -206,11 +240,17 @@ class Names(unittest.TestCase):
 
 class Scraped(unittest.TestCase):
     def test_monitors_find_every_process_once(self):
-        made = objects(split({"serviceMonitor": {"enabled": True, "labels": {"release": "p"}}, "podMonitor": {"enabled": True}}))
+        made = objects(
+            split({"serviceMonitor": {"enabled": True, "labels": {"release": "p"}}, "podMonitor": {"enabled": True}})
+        )
         (service,) = kind(made, "ServiceMonitor").values()
         (pods,) = kind(made, "PodMonitor").values()
         self.assertEqual(service["metadata"]["labels"]["release"], "p")
-        found = [name for name, one in kind(made, "Service").items() if service["spec"]["selector"]["matchLabels"].items() <= one["metadata"]["labels"].items()]
+        found = [
+            name
+            for name, one in kind(made, "Service").items()
+            if service["spec"]["selector"]["matchLabels"].items() <= one["metadata"]["labels"].items()
+        ]
         self.assertEqual(found, ["shop-tidings-metrics"])
         (left,) = pods["spec"]["selector"]["matchExpressions"]
         self.assertEqual((left["operator"], left["values"]), ("NotIn", ["ingest", "migrate", "test"]))
@@ -224,7 +264,9 @@ class Scraped(unittest.TestCase):
         path = next(one for one in SCENARIOS if one.name == "monitoring-values.yaml")
         made = kind(objects(yaml.safe_load(path.read_text())), "ConfigMap")
         boards = {name: one for name, one in made.items() if "dashboard" in name}
-        self.assertEqual(set(boards), {f"shop-tidings-dashboard-{name}" for name in ("overview", "delivery", "fatigue")})
+        self.assertEqual(
+            set(boards), {f"shop-tidings-dashboard-{name}" for name in ("overview", "delivery", "fatigue")}
+        )
         for one in boards.values():
             self.assertEqual(one["metadata"]["namespace"], "monitoring")
             self.assertEqual(one["metadata"]["labels"]["grafana_dashboard"], "1")

@@ -19,7 +19,11 @@ class Restricted(unittest.TestCase):
                     # A group that owns everything anew at each start would open the store's folder to it.
                     self.assertEqual(spec["securityContext"]["fsGroupChangePolicy"], "OnRootMismatch")
                     self.assertIs(spec["enableServiceLinks"], False)
-                    ours = [one for one in spec["containers"] + spec.get("initContainers", []) if one["name"] not in ("side", "before")]
+                    ours = [
+                        one
+                        for one in spec["containers"] + spec.get("initContainers", [])
+                        if one["name"] not in ("side", "before")
+                    ]
                     self.assertTrue(ours)
                     for one in ours:
                         self.assertEqual(one["securityContext"], RESTRICTED, one["name"])
@@ -43,14 +47,21 @@ class Restricted(unittest.TestCase):
 
 class Secrets(unittest.TestCase):
     def test_each_component_mounts_what_it_needs_and_no_more(self):
-        made = objects(split({
-            "tls": {"clientCa": {"existingSecret": "callers-ca"}},
-            "providers": {
-                "email": {"kind": "smtp", "smtp": {"host": "s", "username": "u", "existingSecret": "smtp"}},
-                "sms": {"kind": "twilio", "twilio": {"accountSid": "A", "existingSecret": "twilio", "from": "+1"}},
-                "chat": {"kind": "discord", "discord": {"existingSecret": "discord"}},
-            },
-        }))
+        made = objects(
+            split(
+                {
+                    "tls": {"clientCa": {"existingSecret": "callers-ca"}},
+                    "providers": {
+                        "email": {"kind": "smtp", "smtp": {"host": "s", "username": "u", "existingSecret": "smtp"}},
+                        "sms": {
+                            "kind": "twilio",
+                            "twilio": {"accountSid": "A", "existingSecret": "twilio", "from": "+1"},
+                        },
+                        "chat": {"kind": "discord", "discord": {"existingSecret": "discord"}},
+                    },
+                }
+            )
+        )
         servers = {"pg", "mq"}
         doors = {"gateway-tls", "callers-ca"}
         wanted = {
@@ -74,7 +85,9 @@ class Secrets(unittest.TestCase):
 
 class BeginAndEnd(unittest.TestCase):
     def test_the_grace_period_covers_waiting_draining_and_last_words(self):
-        made = objects(split({"pod": {"preStopSeconds": 7, "drainSeconds": 20}, "workers": {"email": {"drainSeconds": 135}}}))
+        made = objects(
+            split({"pod": {"preStopSeconds": 7, "drainSeconds": 20}, "workers": {"email": {"drainSeconds": 135}}})
+        )
         for name, grace in (("ingest", 7 + 20 + 10), ("worker-email", 7 + 135 + 10)):
             self.assertEqual(pod(made, name)["terminationGracePeriodSeconds"], grace)
             self.assertEqual(container(made, name)["lifecycle"], {"preStop": {"sleep": {"seconds": 7}}})
@@ -99,7 +112,10 @@ class BeginAndEnd(unittest.TestCase):
     def test_other_settings_start_their_own_component_anew_and_no_other(self):
         def sums(*layers):
             made = kind(objects(split(*layers)), "Deployment")
-            return {name: one["spec"]["template"]["metadata"]["annotations"]["checksum/config"] for name, one in made.items()}
+            return {
+                name: one["spec"]["template"]["metadata"]["annotations"]["checksum/config"]
+                for name, one in made.items()
+            }
 
         before, after = sums(), sums({"workers": {"email": {"lanes": ["bulk"]}}})
         self.assertEqual([name for name in before if before[name] != after[name]], ["shop-tidings-worker-email"])
@@ -110,7 +126,9 @@ class BeginAndEnd(unittest.TestCase):
 
     def test_processes_are_replaced_one_by_one(self):
         spec = component(objects(split()), "ingest")["spec"]
-        self.assertEqual(spec["strategy"], {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}})
+        self.assertEqual(
+            spec["strategy"], {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}}
+        )
 
     def test_a_store_that_was_put_back_is_held_by_every_process(self):
         for name in kind(objects(split()), "Deployment"):
@@ -144,11 +162,20 @@ class Volumes(unittest.TestCase):
 class Placement(unittest.TestCase):
     def test_pods_are_spread_over_zones_where_that_is_possible(self):
         spread = pod(objects(split()), "ingest")["topologySpreadConstraints"]
-        self.assertEqual([(one["topologyKey"], one["whenUnsatisfiable"]) for one in spread], [
-            ("topology.kubernetes.io/zone", "ScheduleAnyway"), ("kubernetes.io/hostname", "ScheduleAnyway")])
+        self.assertEqual(
+            [(one["topologyKey"], one["whenUnsatisfiable"]) for one in spread],
+            [("topology.kubernetes.io/zone", "ScheduleAnyway"), ("kubernetes.io/hostname", "ScheduleAnyway")],
+        )
 
     def test_a_component_says_otherwise_than_all(self):
-        made = objects(split({"pod": {"priorityClassName": "low", "nodeSelector": {"a": "b"}}, "ingest": {"priorityClassName": "high"}}))
+        made = objects(
+            split(
+                {
+                    "pod": {"priorityClassName": "low", "nodeSelector": {"a": "b"}},
+                    "ingest": {"priorityClassName": "high"},
+                }
+            )
+        )
         self.assertEqual(pod(made, "ingest")["priorityClassName"], "high")
         self.assertEqual(pod(made, "scheduler")["priorityClassName"], "low")
         self.assertEqual(pod(made, "ingest")["nodeSelector"], {"a": "b"})
@@ -165,7 +192,16 @@ class Placement(unittest.TestCase):
         self.assertEqual(ours["image"], "registry.shop.example/tidings@sha256:" + "3" * 64)
         mounts = {one["name"]: one["mountPath"] for one in ours["volumeMounts"]}
         self.assertEqual((mounts["more"], mounts["extra-secret-relay-ca"]), ("/more", "/etc/relay"))
-        for key in ("nodeSelector", "tolerations", "affinity", "hostAliases", "dnsPolicy", "dnsConfig", "runtimeClassName", "imagePullSecrets"):
+        for key in (
+            "nodeSelector",
+            "tolerations",
+            "affinity",
+            "hostAliases",
+            "dnsPolicy",
+            "dnsConfig",
+            "runtimeClassName",
+            "imagePullSecrets",
+        ):
             self.assertTrue(spec[key], key)
         self.assertEqual(component(made, "ingest")["spec"]["minReadySeconds"], 5)
         self.assertEqual(component(made, "ingest")["spec"]["revisionHistoryLimit"], 2)

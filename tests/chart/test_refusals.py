@@ -31,8 +31,14 @@ def provider(channel, *layers):
 
 
 SENTENCES = {
-    "split without a database": (without(SPLIT, "postgres", "host"), "mode split needs a database that its processes share: set postgres.host."),
-    "split without a broker": (without(SPLIT, "rabbitmq", "hosts"), "mode split needs a broker that its processes share: set rabbitmq.hosts."),
+    "split without a database": (
+        without(SPLIT, "postgres", "host"),
+        "mode split needs a database that its processes share: set postgres.host.",
+    ),
+    "split without a broker": (
+        without(SPLIT, "rabbitmq", "hosts"),
+        "mode split needs a broker that its processes share: set rabbitmq.hosts.",
+    ),
     "split without workers": (
         split({"workers": {channel: {"enabled": False} for channel in ("email", "sms", "chat")}}),
         "no workers are enabled, so nothing would ever be handed over: enable one of workers.email, workers.sms, workers.chat.",
@@ -42,14 +48,26 @@ SENTENCES = {
         "mode all-in-one has a store and a queue of its own and would leave postgres and rabbitmq unused: set mode=split,",
     ),
     "one Pod with a broker": ({"rabbitmq": {"hosts": ["mq:5671"]}}, "would leave postgres and rabbitmq unused"),
-    "callers without any": (without(SPLIT, "auth", "callers"), "auth.mode callers needs callers: name at least one in auth.callers."),
-    "callers without TLS": (without(SPLIT, "tls"), "auth.mode callers needs TLS, or keys would cross the network in the clear: set tls.existingSecret."),
-    "a caller without a credential": (caller(), "auth.callers.invoices has no credential: give it apiKeyHashes (tidings keys new makes a key with its hash)"),
+    "callers without any": (
+        without(SPLIT, "auth", "callers"),
+        "auth.mode callers needs callers: name at least one in auth.callers.",
+    ),
+    "callers without TLS": (
+        without(SPLIT, "tls"),
+        "auth.mode callers needs TLS, or keys would cross the network in the clear: set tls.existingSecret.",
+    ),
+    "a caller without a credential": (
+        caller(),
+        "auth.callers.invoices has no credential: give it apiKeyHashes (tidings keys new makes a key with its hash)",
+    ),
     "a certificate that nothing verifies": (
         caller(certificateNames=["spiffe://shop.example/invoices"]),
         "auth.callers.invoices shows certificates that nothing could verify: set tls.clientCa.existingSecret",
     ),
-    "a console for nobody": (split({"auth": {"consoleCaller": "ghost"}}), 'auth.consoleCaller is "ghost", and auth.callers has no such caller.'),
+    "a console for nobody": (
+        split({"auth": {"consoleCaller": "ghost"}}),
+        'auth.consoleCaller is "ghost", and auth.callers has no such caller.',
+    ),
     "nobody is asked, and callers": (
         {"auth": {"callers": {"orders": {"scopes": ["read"], "apiKeyHashes": HASH}}}},
         "auth.mode none asks nobody who they are, and auth.callers names some: set auth.mode=callers,",
@@ -59,13 +77,22 @@ SENTENCES = {
         "auth.mode none is a sandbox and providers.email.kind smtp really sends, for whoever reaches the port: set auth.mode=callers, or kind=outbox.",
     ),
     "nobody is asked, and texts are sent": ({"providers": {"sms": TWILIO}}, "providers.sms.kind twilio really sends"),
-    "nobody is asked, and chats are sent": ({"providers": {"chat": DISCORD}}, "providers.chat.kind discord really sends"),
-    "mail without a server": (provider("email", {"kind": "smtp"}), "providers.email.kind smtp needs providers.email.smtp.host."),
+    "nobody is asked, and chats are sent": (
+        {"providers": {"chat": DISCORD}},
+        "providers.chat.kind discord really sends",
+    ),
+    "mail without a server": (
+        provider("email", {"kind": "smtp"}),
+        "providers.email.kind smtp needs providers.email.smtp.host.",
+    ),
     "a name without a password": (
         provider("email", SMTP, {"smtp": {"username": "shop"}}),
         "providers.email.smtp.username and existingSecret go together: give both or neither.",
     ),
-    "a password without a name": (provider("email", SMTP, {"smtp": {"existingSecret": "smtp"}}), "username and existingSecret go together"),
+    "a password without a name": (
+        provider("email", SMTP, {"smtp": {"existingSecret": "smtp"}}),
+        "username and existingSecret go together",
+    ),
     "a password in the clear": (
         provider("email", SMTP, {"smtp": {"username": "shop", "existingSecret": "smtp", "tls": "none"}}),
         "providers.email.smtp would send its password in the clear: set tls to starttls or tls,",
@@ -74,12 +101,30 @@ SENTENCES = {
         provider("sms", TWILIO, {"twilio": {"accountSid": ""}}),
         "providers.sms.kind twilio needs providers.sms.twilio.accountSid and existingSecret.",
     ),
-    "texts without a token": (provider("sms", TWILIO, {"twilio": {"existingSecret": ""}}), "twilio.accountSid and existingSecret."),
-    "texts from nobody": (provider("sms", TWILIO, {"twilio": {"from": ""}}), "needs one sender: exactly one of from and messagingServiceSid."),
-    "texts from two": (provider("sms", TWILIO, {"twilio": {"messagingServiceSid": "MG0"}}), "exactly one of from and messagingServiceSid."),
-    "chat without a token": (provider("chat", {"kind": "discord"}), "providers.chat.kind discord needs providers.chat.discord.existingSecret with its token."),
-    "a webhook without its id": (provider("chat", DISCORD, {"discord": {"mode": "webhook"}}), "providers.chat.discord.webhookId goes with mode webhook:"),
-    "a webhook's id for a bot": (provider("chat", DISCORD, {"discord": {"webhookId": "1"}}), "providers.chat.discord.webhookId goes with mode webhook:"),
+    "texts without a token": (
+        provider("sms", TWILIO, {"twilio": {"existingSecret": ""}}),
+        "twilio.accountSid and existingSecret.",
+    ),
+    "texts from nobody": (
+        provider("sms", TWILIO, {"twilio": {"from": ""}}),
+        "needs one sender: exactly one of from and messagingServiceSid.",
+    ),
+    "texts from two": (
+        provider("sms", TWILIO, {"twilio": {"messagingServiceSid": "MG0"}}),
+        "exactly one of from and messagingServiceSid.",
+    ),
+    "chat without a token": (
+        provider("chat", {"kind": "discord"}),
+        "providers.chat.kind discord needs providers.chat.discord.existingSecret with its token.",
+    ),
+    "a webhook without its id": (
+        provider("chat", DISCORD, {"discord": {"mode": "webhook"}}),
+        "providers.chat.discord.webhookId goes with mode webhook:",
+    ),
+    "a webhook's id for a bot": (
+        provider("chat", DISCORD, {"discord": {"webhookId": "1"}}),
+        "providers.chat.discord.webhookId goes with mode webhook:",
+    ),
     "more at least than at most": (
         split({"ingest": {"autoscaling": {"kind": "hpa", "minReplicas": 9, "maxReplicas": 3}}}),
         "ingest.autoscaling.minReplicas 9 is more than maxReplicas 3.",
@@ -92,7 +137,10 @@ SENTENCES = {
         split({"workers": {"email": {"autoscaling": {"kind": "keda"}}}}),
         "workers.email.autoscaling.kind keda asks Prometheus for what waits: set keda.prometheusAddress.",
     ),
-    "half a sign-in of KEDA": (split({"keda": {"authenticationRef": "prometheus"}}), "keda.authenticationRef and keda.authModes go together: give both or neither."),
+    "half a sign-in of KEDA": (
+        split({"keda": {"authenticationRef": "prometheus"}}),
+        "keda.authenticationRef and keda.authModes go together: give both or neither.",
+    ),
     "templates from no ConfigMap": (
         {"templates": {"source": "configMap", "configMap": {"name": "messages"}}},
         "templates.source configMap needs templates.configMap.name and items, as a ConfigMap's keys cannot be paths.",
@@ -101,9 +149,18 @@ SENTENCES = {
         {"templates": {"source": "persistentVolumeClaim"}},
         "templates.source persistentVolumeClaim needs templates.persistentVolumeClaim.claimName.",
     ),
-    "templates from no artifact": ({"templates": {"source": "image"}}, "templates.source image needs templates.image.reference."),
-    "templates from no repository": ({"templates": {"source": "gitSync"}}, "templates.source gitSync needs templates.gitSync.repo."),
-    "a route from no Gateway": ({"grpcRoute": {"enabled": True}}, "grpcRoute.enabled needs a Gateway: set grpcRoute.parentRefs."),
+    "templates from no artifact": (
+        {"templates": {"source": "image"}},
+        "templates.source image needs templates.image.reference.",
+    ),
+    "templates from no repository": (
+        {"templates": {"source": "gitSync"}},
+        "templates.source gitSync needs templates.gitSync.repo.",
+    ),
+    "a route from no Gateway": (
+        {"grpcRoute": {"enabled": True}},
+        "grpcRoute.enabled needs a Gateway: set grpcRoute.parentRefs.",
+    ),
 }
 
 # These need more than values, and are tried by tests of their own.
@@ -120,15 +177,24 @@ SCHEMA = {
         split({"auth": {"callers": {"orders": {"scopes": ["read"], "apiKeyHashes": ["tk_secret"]}}}}),
         "apiKeyHashes",
     ),
-    "an unknown scope": (split({"auth": {"callers": {"orders": {"scopes": ["admin"], "apiKeyHashes": HASH}}}}), "scopes"),
-    "a caller's name with a dot": (split({"auth": {"callers": {"a.b": {"scopes": ["read"], "apiKeyHashes": HASH}}}}), "a.b"),
+    "an unknown scope": (
+        split({"auth": {"callers": {"orders": {"scopes": ["admin"], "apiKeyHashes": HASH}}}}),
+        "scopes",
+    ),
+    "a caller's name with a dot": (
+        split({"auth": {"callers": {"a.b": {"scopes": ["read"], "apiKeyHashes": HASH}}}}),
+        "a.b",
+    ),
     "an unknown lane": (split({"workers": {"email": {"lanes": ["fast"]}}}), "/lanes"),
     "an unknown alert": ({"prometheusRule": {"alerts": {"TidingsOnFire": {"enabled": False}}}}, "TidingsOnFire"),
     "a broker without a port": (split({"rabbitmq": {"hosts": ["mq"]}}), "/hosts"),
     "a rate without a unit": ({"providers": {"email": {"rate": "50"}}}, "/rate"),
     "a drain that no process allows": ({"pod": {"drainSeconds": 601}}, "drainSeconds"),
     "a worker's drain that no process allows": (split({"workers": {"email": {"drainSeconds": 601}}}), "drainSeconds"),
-    "a provider's answer that is waited for too long": ({"providers": {"email": {"smtp": {"dataTimeoutSeconds": 601}}}}, "dataTimeoutSeconds"),
+    "a provider's answer that is waited for too long": (
+        {"providers": {"email": {"smtp": {"dataTimeoutSeconds": 601}}}},
+        "dataTimeoutSeconds",
+    ),
     "ingest by KEDA": (split({"ingest": {"autoscaling": {"kind": "keda"}}}), "/kind"),
 }
 
@@ -168,13 +234,18 @@ class Refusals(unittest.TestCase):
         self.assertIn("auth/mode", refusal(values).replace("auth.mode", "auth/mode"))
         # Whoever turns the schema off is told by the chart, too.
         told = refusal(values, "--skip-schema-validation")
-        self.assertIn("mode split needs auth.mode callers: several processes behind a Service would let anybody send in the shop's name.", told)
+        self.assertIn(
+            "mode split needs auth.mode callers: several processes behind a Service would let anybody send in the shop's name.",
+            told,
+        )
 
     def test_an_artifact_of_templates_needs_a_kubernetes_that_mounts_it(self):
         values = {"templates": {"source": "image", "image": {"reference": "registry.shop.example/messages:1"}}}
         self.assertEqual(helm(values, kubernetes="1.33").returncode, 0)
         ended = helm(values, kubernetes="1.32")
-        self.assertIn("templates.source image needs Kubernetes 1.33 or newer, and this is v1.32.0: take gitSync", ended.stderr)
+        self.assertIn(
+            "templates.source image needs Kubernetes 1.33 or newer, and this is v1.32.0: take gitSync", ended.stderr
+        )
 
     def test_a_kubernetes_that_is_too_old_is_refused(self):
         ended = helm({}, kubernetes="1.29")

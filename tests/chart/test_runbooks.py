@@ -47,7 +47,9 @@ class Typed(unittest.TestCase):
         ((_, _, text),) = settings(objects())
         for port in (":50051", ":9090", ":8080"):
             text = text.replace(port, ":0")
-        (cls.folder / "tidings.toml").write_text(text.replace("0.0.0.0", "127.0.0.1").replace("/var/lib/tidings", str(cls.folder)))
+        (cls.folder / "tidings.toml").write_text(
+            text.replace("0.0.0.0", "127.0.0.1").replace("/var/lib/tidings", str(cls.folder))
+        )
         said = (cls.folder / "said").open("w")
         cls.addClassCleanup(said.close)
         line = [BINARY, "serve", "--config", str(cls.folder / "tidings.toml")]
@@ -62,7 +64,9 @@ class Typed(unittest.TestCase):
             time.sleep(0.05)
             doors = dict(one.split(None, 1) for one in (cls.folder / "said").read_text().splitlines() if " " in one)
         cls.address, cls.health = doors["gRPC"].strip(), doors["health"].strip()
-        ended = cls.run_tidings(["send", "order.shipped", "--to", "oncall@example.com", "--var", "order.number=1", "--wait=1m"])
+        ended = cls.run_tidings(
+            ["send", "order.shipped", "--to", "oncall@example.com", "--var", "order.number=1", "--wait=1m"]
+        )
         cls.sent = ended.stdout.split("notification\t")[1].split()[0]
 
     @staticmethod
@@ -72,7 +76,9 @@ class Typed(unittest.TestCase):
     @classmethod
     def run_tidings(cls, arguments):
         env = {**cls.environment(), "TIDINGS_ADDRESS": cls.address}
-        return subprocess.run([BINARY, *arguments], cwd=cls.folder, env=env, capture_output=True, text=True, timeout=600, check=False)
+        return subprocess.run(
+            [BINARY, *arguments], cwd=cls.folder, env=env, capture_output=True, text=True, timeout=600, check=False
+        )
 
     def test_each_command_is_one_and_does_what_the_page_says(self):
         tried = 0
@@ -84,10 +90,12 @@ class Typed(unittest.TestCase):
                 # The sandbox knows no callers, so there is nothing to show to it.
                 for option in ("--address", "--ca-file", "--api-key-file"):
                     if option in arguments:
-                        del arguments[arguments.index(option):arguments.index(option) + 2]
+                        del arguments[arguments.index(option) : arguments.index(option) + 2]
                 ended = self.run_tidings(arguments)
                 told = ended.stdout + ended.stderr
-                refused = next((reason for words, reason in REFUSED.items() if line.startswith(f"tidings {words}")), None)
+                refused = next(
+                    (reason for words, reason in REFUSED.items() if line.startswith(f"tidings {words}")), None
+                )
                 if refused:
                     self.assertEqual(ended.returncode, 1, told)
                     self.assertIn(refused, told)
@@ -115,7 +123,13 @@ class Typed(unittest.TestCase):
                 continue
             with self.subTest(page.stem):
                 text = page.read_text(encoding="utf-8")
-                for part in (f"# {page.stem}\n", "**What customers and services see.**", "## Is it so?", "## What to do", "## Over when"):
+                for part in (
+                    f"# {page.stem}\n",
+                    "**What customers and services see.**",
+                    "## Is it so?",
+                    "## What to do",
+                    "## Over when",
+                ):
                     self.assertIn(part, text)
                 self.assertTrue(blocks(page, "promql") or blocks(page, ""), "nothing to type")
 
@@ -128,12 +142,23 @@ class Typed(unittest.TestCase):
                 self.assertEqual(list(findings(query, metrics, known)), [])
         rules = [{"record": f"runbooks:query{number}", "expr": query} for number, (_, query) in enumerate(queries)]
         (self.folder / "rules.yaml").write_text(yaml.safe_dump({"groups": [{"name": "runbooks", "rules": rules}]}))
-        ended = subprocess.run([PROMTOOL, "check", "rules", "rules.yaml"], cwd=self.folder, capture_output=True, text=True, timeout=600, check=False)
+        ended = subprocess.run(
+            [PROMTOOL, "check", "rules", "rules.yaml"],
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=False,
+        )
         self.assertEqual(ended.returncode, 0, ended.stdout + ended.stderr)
 
     def test_sentences_of_the_log_are_the_programs(self):
         source = "\n".join(file.read_text(encoding="utf-8") for file in (ROOT / "src").rglob("*.rs"))
-        for sentence in ("the provider is failing and is left alone", "the provider takes messages again", "the broker cannot be reached"):
+        for sentence in (
+            "the provider is failing and is left alone",
+            "the provider takes messages again",
+            "the broker cannot be reached",
+        ):
             self.assertIn(sentence, source)
             self.assertTrue(any(sentence in page.read_text(encoding="utf-8") for page in PAGES))
 
@@ -142,14 +167,26 @@ class Typed(unittest.TestCase):
         guide = ROOT / "docs" / "install.md"
         for name, body in zip(("values.yaml", "split.yaml"), blocks(guide, "yaml"), strict=True):
             (self.folder / name).write_text(body)
-        lines = [line for body in blocks(guide, "") for line in body.splitlines() if re.match(r"helm (install|upgrade)", line)]
+        lines = [
+            line
+            for body in blocks(guide, "")
+            for line in body.splitlines()
+            if re.match(r"helm (install|upgrade)", line)
+        ]
         self.assertEqual(len(lines), 4)
         for line in lines:
             with self.subTest(line=line):
                 _, command, release, chart, *options = shlex.split(line)
                 self.assertTrue((ROOT / chart / "Chart.yaml").exists())
                 options = [one for one in options if one != "--create-namespace"]
-                ended = subprocess.run([HELMS["4"], "template", release, ROOT / chart, *options], cwd=self.folder, capture_output=True, text=True, timeout=600, check=False)
+                ended = subprocess.run(
+                    [HELMS["4"], "template", release, ROOT / chart, *options],
+                    cwd=self.folder,
+                    capture_output=True,
+                    text=True,
+                    timeout=600,
+                    check=False,
+                )
                 self.assertEqual(ended.returncode, 0, ended.stderr)
                 for name in re.findall(r"deployment/(\S+)", guide.read_text(encoding="utf-8")):
                     if name.startswith(release) and command == "install":

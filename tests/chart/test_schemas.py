@@ -52,7 +52,16 @@ class Schemas(unittest.TestCase):
         for version, helm in HELMS.items():
             for path in SCENARIOS:
                 with self.subTest(path.name, helm=version):
-                    line = [str(helm), "lint", "--strict", str(CHART), "--values", str(path), "--kube-version", "1.34.0"]
+                    line = [
+                        str(helm),
+                        "lint",
+                        "--strict",
+                        str(CHART),
+                        "--values",
+                        str(path),
+                        "--kube-version",
+                        "1.34.0",
+                    ]
                     ended = subprocess.run(line, capture_output=True, text=True, timeout=600, check=False)
                     self.assertEqual(ended.returncode, 0, ended.stdout + ended.stderr)
 

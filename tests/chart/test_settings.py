@@ -17,8 +17,16 @@ from rendering import KUBERNETES, ROOT, SCENARIOS, merged, objects, pods, scenar
 TEMPLATES = ROOT / "templates"
 BINARY = os.environ.get("TIDINGS_BINARY", "")
 SENDING = {
-    "email": {"kind": "smtp", "rate": "50/s", "smtp": {"host": "smtp.shop.example", "username": "shop", "existingSecret": "smtp"}},
-    "sms": {"kind": "twilio", "rate": "20/s", "twilio": {"accountSid": "AC0", "existingSecret": "twilio", "from": "+1"}},
+    "email": {
+        "kind": "smtp",
+        "rate": "50/s",
+        "smtp": {"host": "smtp.shop.example", "username": "shop", "existingSecret": "smtp"},
+    },
+    "sms": {
+        "kind": "twilio",
+        "rate": "20/s",
+        "twilio": {"accountSid": "AC0", "existingSecret": "twilio", "from": "+1"},
+    },
     "chat": {"kind": "discord", "discord": {"existingSecret": "discord"}},
 }
 
@@ -38,9 +46,50 @@ class TheProgram(unittest.TestCase):
         cls.addClassCleanup(cls.made.cleanup)
         cls.pki = Path(cls.made.name)
         curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
-        openssl(cls.pki, "req", "-x509", *curve, "-days", "2", "-subj", "/CN=authority", "-keyout", "ca.key", "-out", "ca.crt")
-        openssl(cls.pki, "req", *curve, "-subj", "/CN=gateway", "-addext", "subjectAltName=DNS:gateway", "-keyout", "tls.key", "-out", "gateway.csr")
-        openssl(cls.pki, "x509", "-req", "-in", "gateway.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-days", "2", "-copy_extensions", "copy", "-out", "tls.crt")
+        openssl(
+            cls.pki,
+            "req",
+            "-x509",
+            *curve,
+            "-days",
+            "2",
+            "-subj",
+            "/CN=authority",
+            "-keyout",
+            "ca.key",
+            "-out",
+            "ca.crt",
+        )
+        openssl(
+            cls.pki,
+            "req",
+            *curve,
+            "-subj",
+            "/CN=gateway",
+            "-addext",
+            "subjectAltName=DNS:gateway",
+            "-keyout",
+            "tls.key",
+            "-out",
+            "gateway.csr",
+        )
+        openssl(
+            cls.pki,
+            "x509",
+            "-req",
+            "-in",
+            "gateway.csr",
+            "-CA",
+            "ca.crt",
+            "-CAkey",
+            "ca.key",
+            "-days",
+            "2",
+            "-copy_extensions",
+            "copy",
+            "-out",
+            "tls.crt",
+        )
 
     def laid_out(self, folder, all_objects):
         """What Kubernetes would mount below /etc/tidings, for all components together; who is not mounted to is looked at elsewhere."""
@@ -59,9 +108,17 @@ class TheProgram(unittest.TestCase):
     def findings(self, folder, text):
         """What `doctor` says of these settings. Its own exit code also tells of servers that are not here."""
         file = folder / "tidings.toml"
-        file.write_text(text.replace("/etc/tidings", str(folder)).replace("/var/lib/tidings", str(folder / "data")).replace(":50051", ":0").replace(":9090", ":0").replace(":8080", ":0"))
+        file.write_text(
+            text.replace("/etc/tidings", str(folder))
+            .replace("/var/lib/tidings", str(folder / "data"))
+            .replace(":50051", ":0")
+            .replace(":9090", ":0")
+            .replace(":8080", ":0")
+        )
         line = [BINARY, "doctor", "--json", "--config", str(file)]
-        ended = subprocess.run(line, env={"PATH": os.environ["PATH"]}, capture_output=True, text=True, timeout=600, check=False)
+        ended = subprocess.run(
+            line, env={"PATH": os.environ["PATH"]}, capture_output=True, text=True, timeout=600, check=False
+        )
         return ended.returncode, json.loads(ended.stdout)
 
     def test_takes_every_file_of_every_scenario(self):
@@ -79,7 +136,9 @@ class TheProgram(unittest.TestCase):
                     # Folders of templates are looked for when something is opened; what reads them is tried below.
                     (folder / "templates").mkdir()
                     code, findings = self.findings(folder, text)
-                    self.assertEqual([one for one in findings if one["what"] == "configuration" and not one["good"]], [], owner)
+                    self.assertEqual(
+                        [one for one in findings if one["what"] == "configuration" and not one["good"]], [], owner
+                    )
                     self.assertNotEqual(code, 64)
                     taken.add(text)
         self.assertGreater(looked, 3 * len(SCENARIOS))
@@ -104,6 +163,7 @@ class TheProgram(unittest.TestCase):
 
     def test_reads_templates_as_a_config_map_lays_them_out(self):
         """Kubernetes writes a ConfigMap into a hidden folder with links beside it, which the program passes over or refuses."""
+
         def lay_out(mount):
             hidden = mount / "..2026_11_23_12_00_00.1"
             shutil.copytree(TEMPLATES, hidden)
@@ -111,40 +171,55 @@ class TheProgram(unittest.TestCase):
             for one in hidden.iterdir():
                 (mount / one.name).symlink_to(Path("..data") / one.name)
 
-        found = self.templates({"source": "configMap", "configMap": {"name": "messages", "items": [{"key": "shop", "path": "shop.toml"}]}}, lay_out)
+        found = self.templates(
+            {"source": "configMap", "configMap": {"name": "messages", "items": [{"key": "shop", "path": "shop.toml"}]}},
+            lay_out,
+        )
         self.assertTrue(found["good"], found["sentence"])
 
     def test_reads_templates_as_git_sync_lays_them_out(self):
         """A link leads to the worktree of the newest commit."""
+
         def lay_out(mount):
             shutil.copytree(TEMPLATES, mount / ".worktrees" / "0123abc" / "messages")
             (mount / "current").symlink_to(".worktrees/0123abc")
 
-        found = self.templates({"source": "gitSync", "gitSync": {"repo": "https://git.shop.example/m.git", "path": "messages"}}, lay_out)
+        found = self.templates(
+            {"source": "gitSync", "gitSync": {"repo": "https://git.shop.example/m.git", "path": "messages"}}, lay_out
+        )
         self.assertTrue(found["good"], found["sentence"])
 
     def test_says_that_templates_are_missing(self):
         """The two tests above can fail."""
-        found = self.templates({"source": "persistentVolumeClaim", "persistentVolumeClaim": {"claimName": "m"}}, lambda mount: None)
+        found = self.templates(
+            {"source": "persistentVolumeClaim", "persistentVolumeClaim": {"claimName": "m"}}, lambda mount: None
+        )
         self.assertFalse(found["good"])
 
 
 class EachComponent(unittest.TestCase):
     def of(self, *layers):
         made = objects(split({"providers": SENDING}, *layers))
-        return {name.removesuffix(".toml"): tomllib.loads(text) for owner, name, text in settings(made) if not owner.endswith("-migrate")}
+        return {
+            name.removesuffix(".toml"): tomllib.loads(text)
+            for owner, name, text in settings(made)
+            if not owner.endswith("-migrate")
+        }
 
     def test_does_one_thing(self):
         told = self.of({"workers": {"email": {"lanes": ["bulk"]}}})
         roles = {name: (one["server"]["roles"], one.get("workers", {}).get("channels")) for name, one in told.items()}
-        self.assertEqual(roles, {
-            "ingest": (["ingest"], None),
-            "worker-email": (["worker"], ["email"]),
-            "worker-sms": (["worker"], ["sms"]),
-            "worker-chat": (["worker"], ["chat"]),
-            "scheduler": (["scheduler"], None),
-            "console": (["console"], None),
-        })
+        self.assertEqual(
+            roles,
+            {
+                "ingest": (["ingest"], None),
+                "worker-email": (["worker"], ["email"]),
+                "worker-sms": (["worker"], ["sms"]),
+                "worker-chat": (["worker"], ["chat"]),
+                "scheduler": (["scheduler"], None),
+                "console": (["console"], None),
+            },
+        )
         self.assertEqual(told["worker-email"]["workers"]["lanes"], ["bulk"])
 
     def test_knows_the_providers_that_it_needs(self):
@@ -187,7 +262,15 @@ class TheSandbox(unittest.TestCase):
         self.assertNotIn("providers", told)
 
     def test_is_closed_with_callers(self):
-        values = merged({"auth": {"mode": "callers", "callers": {"a": {"scopes": ["read"], "apiKeyHashes": ["sha256:" + "0" * 64]}}}, "tls": {"existingSecret": "t"}})
+        values = merged(
+            {
+                "auth": {
+                    "mode": "callers",
+                    "callers": {"a": {"scopes": ["read"], "apiKeyHashes": ["sha256:" + "0" * 64]}},
+                },
+                "tls": {"existingSecret": "t"},
+            }
+        )
         ((_, _, text),) = settings(objects(values))
         told = tomllib.loads(text)
         self.assertNotIn("insecure", told["server"])
