@@ -9,7 +9,6 @@ mod customers;
 #[path = "service/explain.rs"]
 mod explain;
 #[path = "support/gateway.rs"]
-#[expect(dead_code, reason = "each test file uses its part of it")]
 mod gateway;
 #[path = "service/routing.rs"]
 mod routing;

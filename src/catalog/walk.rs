@@ -199,9 +199,8 @@ impl<'a> Walk<'a> {
     }
 
     fn asset(&mut self, call: &HelperTemplate) {
-        let name = match call.params.first() {
-            Some(Parameter::Literal(Value::String(name))) => name,
-            _ => return self.tell("asset/missing", "the name of a picture is written out in quotes, {{asset 'logo.png'}}, so that it can be looked for."),
+        let Some(Parameter::Literal(Value::String(name))) = call.params.first() else {
+            return self.tell("asset/missing", "the name of a picture is written out in quotes, {{asset 'logo.png'}}, so that it can be looked for.");
         };
         if self.assets.public_name(name).is_none() {
             let hint = nearest(name, self.assets.names());
