@@ -200,8 +200,7 @@ impl<'a> Walk<'a> {
 
     fn asset(&mut self, call: &HelperTemplate) {
         let Some(Parameter::Literal(Value::String(name))) = call.params.first() else {
-            let sentence = "the name of a picture is written out in quotes, {{asset 'logo.png'}}, so that it can be looked for.";
-            return self.tell("asset/missing", sentence);
+            return self.tell("asset/missing", "the name of a picture is written out in quotes, {{asset 'logo.png'}}, so that it can be looked for.");
         };
         if self.assets.public_name(name).is_none() {
             let hint = nearest(name, self.assets.names());

@@ -85,6 +85,8 @@ const CASES: &[(&str, &str, bool)] = &[
         true,
     ),
     ("{{b}}{{../b}}", "{{#each list}}{{> p}}{{/each}}", true),
+    ("{{../b}}", "{{#each list}}{{> p}}{{/each}}", true),
+    ("{{../../b}}", "{{#each list}}{{> p}}{{/each}}", true),
     (
         "{{text}}{{@index}}{{@first}}",
         "{{#each list}}{{> p text=this}}{{/each}}",
