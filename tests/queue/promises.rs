@@ -1,6 +1,7 @@
 //! What every queue promises, whatever stands behind it.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tidings::domain::channel::{Channel, Lane};
@@ -191,12 +192,21 @@ async fn comes_again_when_its_worker_panics(queue: &dyn Queue) {
 
 /// Each comes to one consumer, and also what one of them dropped.
 async fn is_shared_by_consumers(queue: &dyn Queue) {
+    const CONSUMERS: usize = 4;
     let mut workers = Vec::new();
-    for number in 0..4 {
+    // Nobody goes on before each has one: a quick one could take them all.
+    let all = Arc::new(tokio::sync::Barrier::new(CONSUMERS));
+    for number in 0..CONSUMERS {
         let mut consumer = queue.subscribe(PLACE.0, PLACE.1).await;
+        let all = all.clone();
         workers.push(tokio::spawn(async move {
             let mut done = Vec::new();
             let mut to_drop = number % 2;
+            let first = next(consumer.as_mut()).await;
+            let together = tokio::time::timeout(LIMIT, all.wait()).await;
+            assert!(together.is_ok(), "a consumer got nothing");
+            done.push(first.job());
+            first.ack();
             while let Ok(Some(delivery)) =
                 tokio::time::timeout(Duration::from_secs(2), consumer.next()).await
             {
@@ -217,9 +227,7 @@ async fn is_shared_by_consumers(queue: &dyn Queue) {
     }
     let mut done = Vec::new();
     for worker in workers {
-        let his = worker.await.unwrap();
-        assert!(!his.is_empty(), "a consumer got nothing");
-        done.extend(his);
+        done.extend(worker.await.unwrap());
     }
     assert_eq!(done.len(), jobs.len());
     let distinct: HashSet<_> = done.iter().map(|job| job.message).collect();
