@@ -24,7 +24,7 @@ pub struct AssetsOptions {
     /// The folder of templates.
     #[arg(value_name = "DIR")]
     pub templates: PathBuf,
-    /// Where to write them; put its content to base_url of [assets] in shop.toml.
+    /// Where to write them; what is in it belongs at the base_url of the section assets in shop.toml.
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
 }
