@@ -10,6 +10,7 @@ mod build;
 mod captures;
 mod demo;
 mod doctor;
+mod doors;
 mod hosts;
 mod providers;
 mod queues;

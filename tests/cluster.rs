@@ -9,6 +9,8 @@ mod alarm;
 mod brokers;
 #[path = "cluster/bulk.rs"]
 mod bulk;
+#[path = "support/fake_time.rs"]
+mod fake_time;
 #[path = "support/fault_proxy.rs"]
 #[expect(dead_code, reason = "shared with tests that use more of it")]
 mod fault_proxy;

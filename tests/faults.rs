@@ -3,6 +3,8 @@
 //!
 //! Needs the feature `failpoints`.
 
+#[path = "support/fake_time.rs"]
+mod fake_time;
 #[path = "faults/gateway.rs"]
 #[expect(dead_code, reason = "shared with tests that use more of it")]
 mod gateway;

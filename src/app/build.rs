@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tonic::service::Routes;
 
+use super::doors::{
+    Readiness, bound, console_door, exposition, grpc_door, listen, probes_door, tell_health,
+};
 use super::start_error::StartError;
 use super::stores::{HEARTBEAT_LIMIT, Opened};
 use super::{captures, providers, queues, stores, templates};
@@ -36,15 +37,8 @@ use crate::relay::Relay;
 use crate::scheduler::Scheduler;
 use crate::store::{Plans, Store};
 use crate::sweeper::Sweeper;
-use crate::telemetry;
-use crate::web::{self, About, Console};
+use crate::web::{About, Console};
 use crate::worker::{self, Worker};
-
-/// How often health is brought up to date.
-const HEALTH: Duration = Duration::from_secs(1);
-
-/// Whether a process does its work, or what keeps it from that.
-type Readiness = Arc<dyn Fn() -> Result<(), &'static str> + Send + Sync>;
 
 /// How long the queue may take to hear the last acknowledgements.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -456,78 +450,5 @@ impl Parts {
     }
 }
 
-pub(super) async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|why| StartError::Listen { address, why })
-}
-
-fn bound(listener: &TcpListener, asked: SocketAddr) -> Result<SocketAddr, StartError> {
-    listener.local_addr().map_err(|why| StartError::Listen {
-        address: asked,
-        why,
-    })
-}
-
-async fn grpc_door(
-    listener: TcpListener,
-    doors: Option<Doors>,
-    settings: api::Settings,
-    health: api::Health,
-    closing: CancellationToken,
-) {
-    if let Err(error) =
-        api::serve(listener, doors, settings, health, closing.cancelled_owned()).await
-    {
-        tracing::error!("the gRPC door failed: {error}");
-    }
-}
-
-/// Lets gRPC health say what `/readyz` says, until the doors close.
-async fn tell_health(health: api::Health, ready: Readiness, closing: CancellationToken) {
-    let mut was = true;
-    loop {
-        tokio::select! {
-            () = closing.cancelled() => return,
-            () = tokio::time::sleep(HEALTH) => {}
-        }
-        let now = ready().is_ok();
-        if now && !was {
-            health.serving().await;
-        } else if was && !now {
-            health.not_serving().await;
-        }
-        was = now;
-    }
-}
-
-async fn console_door(listener: TcpListener, page: Console, closing: CancellationToken) {
-    if let Err(error) = web::serve(listener, web::router(page), closing.cancelled_owned()).await {
-        tracing::error!("the console failed: {error}");
-    }
-}
-
-/// What `/metrics` answers. A process that started a second gateway (a test) shows none.
-fn exposition() -> Arc<dyn Fn() -> String + Send + Sync> {
-    match telemetry::metrics() {
-        Some(handle) => Arc::new(move || handle.render()),
-        None => Arc::new(String::new),
-    }
-}
-
 /// Providers by channel.
 pub(super) type Providers = BTreeMap<Channel, Arc<dyn Provider>>;
-
-/// Health and metrics for machines that may not see the console.
-async fn probes_door(
-    listener: TcpListener,
-    page: Console,
-    health: api::Health,
-    closing: CancellationToken,
-) {
-    let pages = Routes::from(web::router(page));
-    let served = api::serve_probes(listener, pages, &health, closing.cancelled_owned());
-    if let Err(error) = served.await {
-        tracing::error!("the door of health and metrics failed: {error}");
-    }
-}

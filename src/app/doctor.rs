@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::build::listen;
+use super::doors::listen;
 use super::{hosts, providers};
 use crate::cli::{self, DoctorOptions};
 use crate::config::{self, Config, ProviderKind, QueueKind, StoreKind};

@@ -7,9 +7,8 @@ use serde_json::json;
 use tidings::client::Client;
 use tidings::domain::clock::Stopwatch;
 use tidings::proto::{
-    self, BatchSendNotificationsRequest, BatchUpsertCustomersRequest, ContactPoint, Customer,
-    InlineRecipient, NotificationIntent, SendNotificationRequest, UpsertCustomerRequest,
-    notification_intent,
+    self, BatchSendNotificationsRequest, BatchUpsertCustomersRequest, InlineRecipient,
+    NotificationIntent, SendNotificationRequest, UpsertCustomerRequest, notification_intent,
 };
 use tonic::{Code, Status};
 
@@ -33,26 +32,6 @@ pub(crate) fn write_template(site: &Site) {
     std::fs::write(&manifest, text.replace("ttl = \"15s\"", "ttl = \"5d\"")).unwrap();
 }
 
-fn mail_of(order: u64) -> String {
-    format!("o{order}@example.com")
-}
-
-fn customer(order: u64) -> Customer {
-    let point = ContactPoint {
-        channel: proto::Channel::Email.into(),
-        address: mail_of(order),
-        ..ContactPoint::default()
-    };
-    Customer {
-        name: format!("customers/c{order}"),
-        given_name: "Ada".into(),
-        time_zone: "Europe/Berlin".into(),
-        contact_points: vec![point],
-        source_version: 1,
-        ..Customer::default()
-    }
-}
-
 /// A letter to a customer who is known.
 pub(crate) fn letter(order: u64) -> SendNotificationRequest {
     let variables = json!({
@@ -67,7 +46,7 @@ pub(crate) fn letter(order: u64) -> SendNotificationRequest {
 /// A delivery notice for a guest.
 pub(crate) fn notice(order: u64) -> SendNotificationRequest {
     let guest = InlineRecipient {
-        email_address: mail_of(order),
+        email_address: shop::mail_of(order),
         ..InlineRecipient::default()
     };
     let recipient = notification_intent::Recipient::InlineRecipient(guest);
@@ -109,7 +88,7 @@ pub(crate) fn request(
 /// Makes the customers of these orders known.
 pub(crate) async fn know(client: &Client, orders: RangeInclusive<u64>) {
     let known = orders.map(|order| UpsertCustomerRequest {
-        customer: Some(customer(order)),
+        customer: Some(shop::known(order)),
         update_mask: None,
     });
     let known = BatchUpsertCustomersRequest {

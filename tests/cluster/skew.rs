@@ -1,18 +1,16 @@
 //! F21 over two replicas whose clocks are a minute and a half ahead and behind: what is meant for later comes no earlier than it should,
 //! nothing comes twice, and what one of them was handing over when it died is taken over by the other.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use tidings::client::Client;
 use tidings::domain::clock::{Clock as _, SystemClock};
-use tidings::proto::{self, SendNotificationRequest};
 
+use crate::fake_time;
 use crate::rows::{BETWEEN, Found, run};
-use crate::shop;
 use crate::site::Site;
-use crate::skip::skip;
+use crate::wishes::Variable;
 
 /// In seconds from the true time.
 const SKEW: [i64; 2] = [90, -90];
@@ -27,10 +25,7 @@ const FIRST: u64 = 10_000_000;
 
 /// So many orders for later, asked for at each replica in turn; one of them is killed in the middle.
 pub(crate) async fn skewed(count: u64) -> Found {
-    let Some(library) = library() else {
-        skip("libfaketime is not there (Debian package faketime)");
-        return None;
-    };
+    let library = fake_time::library()?;
     let mut site = Site::open().await?;
     for skew in SKEW {
         site.start_with(&[], &clock(&library, skew)).await;
@@ -70,37 +65,12 @@ pub(crate) async fn skewed(count: u64) -> Found {
 
 /// A mail for soon.
 async fn plan(site: &Site, door: &str, number: u64) -> (u64, Timestamp) {
-    let client = Client::connect(door).await.unwrap();
     let order = FIRST + number * 20;
     let send_time = SystemClock.now() + AHEAD;
-    let mut intent = shop::intent(order);
-    intent.send_time = Some(proto::wire_time(send_time));
-    let request = SendNotificationRequest {
-        intent: Some(intent),
-        request_id: format!("p-{order}"),
-        validate_only: false,
-    };
-    let mut service = client.notifications();
-    let answer = service.send_notification(request).await.unwrap();
-    let name = answer.into_inner().notification.unwrap().name;
-    site.load.add(order, name);
+    site.load.ask_for_later(door, order, send_time).await;
     (order, send_time)
 }
 
-/// What lets a process see another time than it is, and measure as before.
-fn clock(library: &std::path::Path, skew: i64) -> Vec<(&'static str, String)> {
-    vec![
-        ("LD_PRELOAD", library.to_str().unwrap().to_owned()),
-        ("FAKETIME", format!("{skew:+}s")),
-        ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
-    ]
-}
-
-fn library() -> Option<PathBuf> {
-    let folders = std::fs::read_dir("/usr/lib").ok()?;
-    let mut places = folders.filter_map(|folder| {
-        let path = folder.ok()?.path().join("faketime/libfaketimeMT.so.1");
-        path.is_file().then_some(path)
-    });
-    places.next()
+fn clock(library: &Path, skew: i64) -> Vec<Variable> {
+    fake_time::environment(library, vec![("FAKETIME", format!("{skew:+}s"))])
 }

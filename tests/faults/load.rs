@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tidings::client::Client;
 use tidings::proto::{
-    ListNotificationsRequest, Notification, SendNotificationRequest, UpsertCustomerRequest,
+    self, ListNotificationsRequest, Notification, SendNotificationRequest, UpsertCustomerRequest,
 };
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
@@ -118,6 +119,21 @@ impl Load {
     /// What made callers ask again since this was last asked.
     pub(crate) fn passing(&self) -> Passing {
         std::mem::take(&mut self.shared.passing.lock().unwrap())
+    }
+
+    /// Another caller's order, for later, which is to be judged with the rest.
+    pub(crate) async fn ask_for_later(&self, grpc: &str, order: u64, send_time: Timestamp) {
+        let client = Client::connect(grpc).await.unwrap();
+        let mut intent = shop::intent(order);
+        intent.send_time = Some(proto::wire_time(send_time));
+        let request = SendNotificationRequest {
+            intent: Some(intent),
+            request_id: format!("p-{order}"),
+            validate_only: false,
+        };
+        let mut service = client.notifications();
+        let answer = service.send_notification(request).await.unwrap();
+        self.add(order, answer.into_inner().notification.unwrap().name);
     }
 
     /// Another caller's order, which is to be judged with the rest.

@@ -64,25 +64,30 @@ pub(crate) fn order_of_user(user: &str) -> u64 {
     user.parse::<u64>().unwrap() - FIRST_USER
 }
 
-fn mail_of(order: u64) -> String {
+pub(crate) fn mail_of(order: u64) -> String {
     format!("o{order}@example.com")
 }
 
 /// The customer whom a check of this order goes to, who must be known first.
 pub(crate) fn customer(order: u64) -> Option<Customer> {
+    (Kind::of(order) == Kind::Check).then(|| known(order))
+}
+
+/// A customer with the mail address of this order.
+pub(crate) fn known(order: u64) -> Customer {
     let point = ContactPoint {
         channel: proto::Channel::Email.into(),
         address: mail_of(order),
         ..ContactPoint::default()
     };
-    (Kind::of(order) == Kind::Check).then(|| Customer {
+    Customer {
         name: format!("customers/c{order}"),
         given_name: "Ada".into(),
         time_zone: "Europe/Berlin".into(),
         contact_points: vec![point],
         source_version: 1,
         ..Customer::default()
-    })
+    }
 }
 
 pub(crate) fn intent(order: u64) -> NotificationIntent {

@@ -5,13 +5,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use tidings::client::Client;
 use tidings::domain::clock::{Clock as _, SystemClock};
-use tidings::proto::{self, SendNotificationRequest};
 
 use super::Done;
+use crate::fake_time;
 use crate::gateway::Gateway;
-use crate::shop;
 use crate::trial::{Pace, Trial};
 
 /// In turn, seconds from the true time; the last one of a round is the farthest, so that all comes due there.
@@ -26,8 +24,8 @@ const GOES_ON: Duration = Duration::from_secs(20);
 const FIRST: u64 = 10_000_000;
 
 pub(crate) async fn steps(count: u64, pace: Pace) -> Done {
-    let Some(library) = library() else {
-        return Done::Skipped("libfaketime is not there (Debian package faketime)".into());
+    let Some(library) = fake_time::library() else {
+        return Done::Skipped("libfaketime is not there".into());
     };
     let mut trial = Trial::begin(pace).await;
     let mut clock = SetClock::begin(&mut trial, &library);
@@ -86,34 +84,15 @@ async fn plan(
     number: u64,
     planned: &mut Vec<(u64, Timestamp)>,
 ) {
-    let client = Client::connect(&gateway.grpc).await.unwrap();
     let far = if clock.offset() < 86_400 { 1_800 } else { 4 };
     for (place, seconds) in [(0, 2), (1, far)] {
         // All of them mails.
         let order = FIRST + (number * 2 + place) * 20;
         let send_time = clock.now(trial.ledger.now()) + SignedDuration::from_secs(seconds);
-        let mut intent = shop::intent(order);
-        intent.send_time = Some(proto::wire_time(send_time));
-        let request = SendNotificationRequest {
-            intent: Some(intent),
-            request_id: format!("p-{order}"),
-            validate_only: false,
-        };
-        let mut service = client.notifications();
-        let answer = service.send_notification(request).await.unwrap();
-        let name = answer.into_inner().notification.unwrap().name;
-        trial.load.add(order, name);
+        let door = &gateway.grpc;
+        trial.load.ask_for_later(door, order, send_time).await;
         planned.push((order, send_time));
     }
-}
-
-fn library() -> Option<PathBuf> {
-    let folders = std::fs::read_dir("/usr/lib").ok()?;
-    let mut places = folders.filter_map(|folder| {
-        let path = folder.ok()?.path().join("faketime/libfaketimeMT.so.1");
-        path.is_file().then_some(path)
-    });
-    places.next()
 }
 
 /// The clock that the gateway sees.
@@ -129,14 +108,12 @@ impl SetClock {
     fn begin(trial: &mut Trial, library: &Path) -> Self {
         let file = trial.folder().join("clock");
         let since = SignedDuration::try_from(trial.ledger.now()).unwrap();
-        for (name, value) in [
-            ("LD_PRELOAD", library.to_str().unwrap()),
-            ("FAKETIME_TIMESTAMP_FILE", file.to_str().unwrap()),
-            ("FAKETIME_NO_CACHE", "1"),
-            ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
-        ] {
-            trial.environment.push((name, value.to_owned()));
-        }
+        let how = vec![
+            ("FAKETIME_TIMESTAMP_FILE", file.to_str().unwrap().to_owned()),
+            ("FAKETIME_NO_CACHE", "1".to_owned()),
+        ];
+        let variables = fake_time::environment(library, how);
+        trial.environment.extend(variables);
         let mut clock = Self {
             file,
             base: SystemClock.now() - since,
