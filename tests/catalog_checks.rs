@@ -898,24 +898,7 @@ fn a_locale_and_a_variant_may_have_their_own_file() {
         "[[variants]]\nname = \"b\"\nweight = 1\n[fallbacks]",
     );
     let bundle = pack.open().unwrap_or_else(|error| panic!("{error}")).live();
-    let variables = Variables(json!({"name": "N"}).as_object().unwrap().clone());
-    let sms = |locale: &str, variant: &str| {
-        text(
-            render(&Filling {
-                bundle: &bundle,
-                template: "note.hello",
-                channel: Channel::Sms,
-                locale,
-                variables: &variables,
-                given_name: "",
-                time_zone: "",
-                message_id: "",
-                links: Links::default(),
-                variant,
-            })
-            .unwrap(),
-        )
-    };
+    let sms = |locale: &str, variant: &str| mail::say(&bundle, Channel::Sms, locale, variant);
     assert_eq!(
         (sms("en", ""), sms("de", ""), sms("en", "b")),
         ("N".into(), "eigens N".into(), "b N".into())

@@ -67,7 +67,8 @@ fn a_text_part_is_made_of_mjml_too() {
     );
 }
 
-fn say(bundle: &Bundle, channel: Channel, locale: &str, variant: &str) -> String {
+/// What the message `note.hello` says to somebody with the name N.
+pub(crate) fn say(bundle: &Bundle, channel: Channel, locale: &str, variant: &str) -> String {
     let variables = Variables(json!({"name": "N"}).as_object().unwrap().clone());
     text(
         render(&Filling {
